@@ -1,0 +1,49 @@
+"""FAISS Flat to `files` against the physical limit: cp and fsync of the same bytes, in alternating pairs.
+
+Both read the same file from the page cache and end when their bytes are on the disk; before each turn the
+former output is removed and the disk is at rest. Bar: median ratio of wall times <= 1.0.
+
+    python3 bench/files.py [--rows 1048576 --dim 512] [--pairs 5] [--dir FOLDER]"""
+
+import os
+import subprocess
+import sys
+import time
+
+from common import Folder, Run, arguments, job, say_machine, verdict, warm, write_flat
+
+
+def copy(source, target):
+    """What a shell does: cp without sharing extents, then fsync of the new file."""
+    began = time.monotonic()
+    subprocess.run(["cp", "--reflink=never", source, target], check=True)
+    subprocess.run(["sync", target], check=True)  # of one file: fsync
+    return time.monotonic() - began
+
+
+def main():
+    args = arguments(__doc__, rows=1 << 20, dim=512, pairs=5)
+    say_machine()
+    ratios, kept = [], True
+    with Folder(args.dir) as folder:
+        source = folder.join("flat.index")
+        write_flat(source, args.rows, args.dim)
+        print(f"{os.path.getsize(source) / 2**30:.2f} GiB")
+        config = job(folder.join("job.yaml"), "files", {"driver": "faiss", "path": source},
+                     {"driver": "files", "path": folder.join("out")}, verify="none")
+        for pair in range(args.pairs):
+            warm(source)
+            folder.empty("out", "state", "copy")
+            theirs = copy(source, folder.join("copy"))
+            folder.empty("copy")
+            ours = Run(args.build, "run", config, "--state-dir", folder.join("state"))
+            ratios.append(ours.wall / theirs)
+            print(f"pair {pair + 1}: mmresume {ours.wall:.3f} s (cpu {ours.cpu:.2f} s, waited for savepoints "
+                  f"{ours.waited} %)  cp + fsync {theirs:.3f} s  ratio {ratios[-1]:.3f}")
+            sys.stdout.flush()
+        kept = verdict("wall, mmresume / (cp + fsync)", ratios, 1.0)
+    return 0 if kept else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

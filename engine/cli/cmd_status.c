@@ -1,0 +1,83 @@
+/* mmresume status: a table or one JSON object; --watch draws it again every second until no run goes
+ * on any more. */
+#include <cjson/cJSON.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli/commands.h"
+
+static bool goes_on(const cJSON *job)
+{
+    const char *state = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(job, "state"));
+    return state && (strcmp(state, "running") == 0 || strcmp(state, "planned") == 0);
+}
+
+/* Whether any of the jobs that were asked for is still being worked on. */
+static mm_status is_running(const mm_run_args *run, bool *running, mm_error *err)
+{
+    mm_buffer text = MM_BUFFER_INIT;
+    mm_run_args as_json = *run;
+    as_json.json = true;
+    bool any = false;
+    mm_status status = mm_run_status(&as_json, &text, err);
+    cJSON *root = status == MM_OK ? cJSON_ParseWithLength(text.data, text.size) : NULL;
+    if (status == MM_OK && root == NULL)
+        status = mm_error_set(err, MM_BUG, "the status is no JSON");
+    const cJSON *jobs = cJSON_GetObjectItemCaseSensitive(root, "jobs"), *job;
+    any = goes_on(root);
+    cJSON_ArrayForEach(job, jobs) any = any || goes_on(job);
+    cJSON_Delete(root);
+    mm_buffer_free(&text);
+    if (status == MM_OK)
+        *running = any;
+    return status;
+}
+
+static size_t lines(const mm_buffer *text)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < text->size; i++)
+        count += text->data[i] == '\n';
+    return count;
+}
+
+static mm_status draw(const mm_run_args *run, size_t *drawn, mm_error *err)
+{
+    mm_buffer text = MM_BUFFER_INIT, screen = MM_BUFFER_INIT;
+    mm_status status = mm_run_status(run, &text, err);
+    if (status == MM_OK) {
+        if (*drawn > 0) /* back to where the last picture began */
+            mm_buffer_printf(&screen, "\033[%zuA\033[J", *drawn);
+        mm_buffer_append(&screen, text.data, text.size);
+        status = mm_cli_print(&screen, err);
+    }
+    if (status == MM_OK && !run->json && isatty(STDOUT_FILENO))
+        *drawn = lines(&text);
+    mm_buffer_free(&screen);
+    mm_buffer_free(&text);
+    return status;
+}
+
+mm_status mm_cmd_status(const mm_cli_args *args, mm_error *err)
+{
+    mm_request request;
+    const struct timespec second = {.tv_sec = 1};
+    size_t drawn = 0;
+    bool watch = mm_cli_flag(args, "watch"), running = watch;
+    mm_status status = mm_request_make(args, MM_REQUEST_MAYBE_JOB, &request, err);
+    if (status != MM_OK)
+        return status;
+    for (;;) {
+        /* asked before the picture is drawn, so that the last picture shows the end */
+        if (watch)
+            status = is_running(&request.run, &running, err);
+        if (status == MM_OK)
+            status = draw(&request.run, &drawn, err);
+        if (status != MM_OK || !running)
+            break;
+        nanosleep(&second, NULL);
+    }
+    mm_request_free(&request);
+    return status;
+}

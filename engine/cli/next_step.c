@@ -1,0 +1,41 @@
+/* What to do next after a failure: one short clause behind the error. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/commands.h"
+
+void mm_cli_next_step(const mm_command *command, mm_status status, const char *job, char *out,
+                      size_t size)
+{
+    const char *name = command ? command->name : "";
+    bool works = strcmp(name, "run") == 0 || strcmp(name, "resume") == 0 || strcmp(name, "verify") == 0;
+    const char *known = job && *job ? job : "JOB";
+    out[0] = '\0';
+    switch (mm_status_exit(status)) {
+    case 2:
+        snprintf(out, size, "try: mmresume %s%s--help", name, *name ? " " : "");
+        break;
+    case 4:
+        if (status == MM_MISMATCH && works)
+            snprintf(out, size, "write it again: mmresume resume %s --repair", known);
+        break;
+    case 5:
+        if (works)
+            snprintf(out, size, "once it is back: mmresume resume %s", known);
+        break;
+    case 6:
+        if (strcmp(name, "resume") == 0)
+            snprintf(out, size, "start anew: mmresume run JOB.yaml");
+        else
+            snprintf(out, size, "go on: mmresume resume %s; or forget it: mmresume reset %s", known, known);
+        break;
+    case 7:
+        snprintf(out, size, "see: mmresume status %s --watch", known);
+        break;
+    case 75:
+        snprintf(out, size, "go on: mmresume resume %s", known);
+        break;
+    default:
+        break;
+    }
+}

@@ -1,0 +1,23 @@
+/* The pieces of reading a job that job.c puts together. Internal to engine/config. */
+#ifndef MM_CONFIG_JOB_PARTS_H
+#define MM_CONFIG_JOB_PARTS_H
+
+#include "config/job.h"
+#include "config/reader.h"
+
+/* The list under `collections:` (job_collections.c). */
+mm_status mm_job_read_collections(mm_config_reader *reader, const mm_node *list, mm_job *job,
+                                  mm_error *err) MM_MUST_USE;
+/* Sets job->text: the text with every secret that is written out in it replaced by the mark, since
+ * it goes into the savepoint store (hide.c). */
+mm_status mm_job_hide_secrets(mm_job *job, const char *text, mm_error *err) MM_MUST_USE;
+/* Sets job->decides and job->fingerprint (fingerprint.c). */
+mm_status mm_job_fingerprint(mm_job *job, mm_error *err) MM_MUST_USE;
+
+/* Text between double quotes, as JSON and YAML both read it. */
+void mm_text_quote(mm_buffer *out, const char *text);
+/* A node as JSON; plain scalars that are numbers, truth values or null stay so. */
+mm_status mm_node_json(mm_config_reader *reader, const mm_node *node, mm_buffer *out,
+                       mm_error *err) MM_MUST_USE;
+
+#endif

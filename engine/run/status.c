@@ -1,0 +1,312 @@
+/* The commands that only look: status and plan. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/json_text.h"
+#include "run/progress.h"
+#include "run/run.h"
+#include "run/session.h"
+
+/* A job as status shows it: the newest run, with what only the moment knows. */
+typedef struct job_view {
+    const char *name;
+    mm_run_record run;
+    bool running; /* a process works on it */
+    double rate;  /* rows per second of working time; < 0: unknown */
+    int64_t eta_s; /* -1: unknown */
+} job_view;
+
+static mm_run_state shown_state(const job_view *view)
+{
+    bool open = view->run.state == MM_RUN_RUNNING || view->run.state == MM_RUN_PLANNED;
+    if (view->running && view->run.state != MM_RUN_PLANNED)
+        return open || view->run.state == MM_RUN_INTERRUPTED ? MM_RUN_RUNNING : view->run.state;
+    return view->run.state == MM_RUN_RUNNING ? MM_RUN_INTERRUPTED : view->run.state;
+}
+
+/* The rate is that of the copy so far, over all processes that worked at it. */
+static void estimate(job_view *view)
+{
+    const mm_run_record *run = &view->run;
+    view->rate = -1;
+    view->eta_s = -1;
+    uint64_t worked = run->active_ms;
+    if (worked == 0 || run->rows_done == 0)
+        return;
+    view->rate = (double)run->rows_done * 1000.0 / (double)worked;
+    uint64_t gone = run->rows_done + run->rows_rejected + run->rows_thinned;
+    if (shown_state(view) == MM_RUN_RUNNING && run->rows_total != MM_COUNT_UNKNOWN && run->rows_total >= gone)
+        view->eta_s = (int64_t)((double)(run->rows_total - gone) / view->rate);
+}
+
+static mm_status read_view(const char *dir, const char *name, mm_arena *arena, job_view *out, mm_error *err)
+{
+    mm_store_args args = {.dir = dir, .job = name, .mode = MM_STORE_READ, .sync = true};
+    mm_store *store = NULL;
+    mm_status status = mm_store_sqlite.open(&args, &store, err);
+    if (status != MM_OK)
+        return status;
+    *out = (job_view){.name = name, .running = mm_store_holder(dir, name) != 0};
+    status = mm_store_sqlite.run_read(store, arena, &out->run, err);
+    mm_store_sqlite.close(store);
+    estimate(out);
+    return status;
+}
+
+static void add_count(mm_buffer *out, const char *key, uint64_t count)
+{
+    if (count == MM_COUNT_UNKNOWN)
+        mm_buffer_printf(out, ",\"%s\":null", key);
+    else
+        mm_buffer_printf(out, ",\"%s\":%" PRIu64, key, count);
+}
+
+static void add_time(mm_buffer *out, const char *key, int64_t wall_ms)
+{
+    char text[MM_CLOCK_TEXT];
+    if (wall_ms == 0) {
+        mm_buffer_printf(out, ",\"%s\":null", key);
+        return;
+    }
+    mm_clock_format(wall_ms, text);
+    mm_buffer_printf(out, ",\"%s\":\"%s\"", key, text);
+}
+
+static void add_json(mm_buffer *out, const job_view *view)
+{
+    const mm_run_record *run = &view->run;
+    mm_buffer_printf(out, "{\"job\":");
+    mm_json_text(out, view->name);
+    if (run->run == 0)
+        mm_buffer_printf(out, ",\"run\":null");
+    else
+        mm_buffer_printf(out, ",\"run\":%u", run->run);
+    mm_run_state state = run->run == 0 ? MM_RUN_PLANNED : shown_state(view);
+    mm_buffer_printf(out, ",\"state\":\"%s\"", mm_run_state_name(state));
+    add_count(out, "rows_done", run->rows_done);
+    add_count(out, "rows_total", run->run == 0 ? MM_COUNT_UNKNOWN : run->rows_total);
+    add_count(out, "rows_rejected", run->rows_rejected);
+    add_count(out, "bytes_done", run->bytes_done);
+    mm_buffer_printf(out, ",\"tasks\":{\"total\":%" PRIu64 ",\"done\":%" PRIu64 ",\"running\":%" PRIu64 "}",
+                     run->tasks_total, run->tasks_done, view->running ? run->tasks_running : 0);
+    if (view->rate < 0)
+        mm_buffer_printf(out, ",\"rate_rows_per_s\":null");
+    else
+        mm_buffer_printf(out, ",\"rate_rows_per_s\":%.1f", view->rate);
+    if (view->eta_s < 0)
+        mm_buffer_printf(out, ",\"eta_s\":null");
+    else
+        mm_buffer_printf(out, ",\"eta_s\":%" PRId64, view->eta_s);
+    add_time(out, "started_at", run->started_ms);
+    add_time(out, "finished_at", run->finished_ms);
+    mm_verdict verdict = run->verdict;
+    if (verdict.state == MM_VERDICT_NONE)
+        verdict.source_rows = verdict.target_rows = verdict.mismatches = MM_COUNT_UNKNOWN;
+    mm_buffer_printf(out, ",\"verdict\":{\"state\":\"%s\"", mm_verdict_state_name(verdict.state));
+    add_count(out, "source_rows", verdict.source_rows);
+    add_count(out, "target_rows", verdict.target_rows);
+    add_count(out, "mismatches", verdict.mismatches);
+    mm_buffer_printf(out, "},\"error\":");
+    if (run->error)
+        mm_json_text(out, run->error);
+    else
+        mm_buffer_printf(out, "null");
+    mm_buffer_printf(out, "}");
+}
+
+static void add_row(mm_buffer *out, const job_view *view)
+{
+    const mm_run_record *run = &view->run;
+    char percent[16] = "-", eta[16] = "-", rate[24] = "-", started[MM_CLOCK_TEXT] = "-";
+    if (run->rows_total != MM_COUNT_UNKNOWN && run->rows_total > 0)
+        snprintf(percent, sizeof(percent), "%.1f%%",
+                 100.0 * (double)(run->rows_done + run->rows_rejected + run->rows_thinned) / (double)run->rows_total);
+    if (view->eta_s >= 0)
+        mm_progress_duration((uint64_t)view->eta_s * 1000, eta);
+    if (view->rate >= 0)
+        snprintf(rate, sizeof(rate), "%.0f", view->rate);
+    if (run->started_ms > 0)
+        mm_clock_format(run->started_ms, started);
+    mm_buffer_printf(out, "%-24s %4u  %-11s %12" PRIu64 " %7s %10s %8s  %-10s %s\n", view->name, run->run,
+                     mm_run_state_name(shown_state(view)), run->rows_done, percent, rate, eta,
+                     mm_verdict_state_name(run->verdict.state), started);
+}
+
+static void add_header(mm_buffer *out)
+{
+    mm_buffer_printf(out, "%-24s %4s  %-11s %12s %7s %10s %8s  %-10s %s\n", "JOB", "RUN", "STATE", "ROWS", "DONE",
+                     "ROWS/S", "ETA", "VERDICT", "STARTED");
+}
+
+static void add_history(mm_buffer *out, const char *dir, const job_view *view)
+{
+    mm_arena arena = MM_ARENA_INIT;
+    mm_error err = MM_ERROR_INIT;
+    mm_store_args args = {.dir = dir, .job = view->name, .mode = MM_STORE_READ, .sync = true};
+    mm_store *store = NULL;
+    mm_run_record *runs = NULL;
+    size_t count = 0;
+    if (mm_store_sqlite.open(&args, &store, &err) == MM_OK &&
+        mm_store_sqlite.runs(store, &arena, &runs, &count, &err) == MM_OK)
+        for (size_t i = 1; i < count; i++)
+            add_row(out, &(job_view){.name = view->name, .run = runs[i], .rate = -1, .eta_s = -1});
+    if (store)
+        mm_store_sqlite.close(store);
+    mm_arena_free(&arena);
+}
+
+static void add_details(mm_buffer *out, const char *dir, const job_view *view)
+{
+    const mm_run_record *run = &view->run;
+    add_header(out);
+    add_row(out, view);
+    add_history(out, dir, view);
+    mm_buffer_printf(out, "\nphase %s, tasks %" PRIu64 " of %" PRIu64 " done", run->phase ? run->phase : "-",
+                     run->tasks_done, run->tasks_total);
+    if (run->verify_total > 0)
+        mm_buffer_printf(out, ", verified %" PRIu64 " of %" PRIu64, run->verify_done, run->verify_total);
+    mm_buffer_printf(out, ", %" PRIu64 " rows rejected, %" PRIu64 " thinned, %" PRIu64 " sent again\n",
+                     run->rows_rejected, run->rows_thinned, run->rows_resent);
+    if (run->verdict.state == MM_VERDICT_EQUAL || run->verdict.state == MM_VERDICT_DIFFERENT)
+        mm_buffer_printf(out, "verdict %s: source %" PRIu64 " rows, target %" PRIu64 " rows, %" PRIu64 " mismatches\n",
+                         mm_verdict_state_name(run->verdict.state), run->verdict.source_rows,
+                         run->verdict.target_rows, run->verdict.mismatches);
+    if (run->error)
+        mm_buffer_printf(out, "error: %s\n", run->error);
+    if (run->rows_rejected > 0)
+        mm_buffer_printf(out, "rejects: %s/%s.rejects.ndjson\n", dir, view->name);
+}
+
+static mm_status one_status(const mm_run_args *args, mm_buffer *out, mm_error *err)
+{
+    mm_arena arena = MM_ARENA_INIT;
+    job_view view;
+    mm_status status = read_view(args->state_dir, args->job_name, &arena, &view, err);
+    if (status == MM_NOT_FOUND)
+        status = mm_error_set(err, MM_USAGE, "there is no job `%s` in %s", args->job_name, args->state_dir);
+    if (status == MM_OK && args->json) {
+        add_json(out, &view);
+        mm_buffer_printf(out, "\n");
+    } else if (status == MM_OK) {
+        add_details(out, args->state_dir, &view);
+    }
+    mm_arena_free(&arena);
+    return status;
+}
+
+mm_status mm_run_status(const mm_run_args *args, mm_buffer *out, mm_error *err)
+{
+    if (args->job_name)
+        return one_status(args, out, err);
+    mm_arena arena = MM_ARENA_INIT;
+    const char **names = NULL;
+    size_t count = 0;
+    mm_status status = mm_store_list(args->state_dir, &arena, &names, &count, err);
+    if (args->json)
+        mm_buffer_printf(out, "{\"jobs\":[");
+    else
+        add_header(out);
+    for (size_t i = 0; status == MM_OK && i < count; i++) {
+        job_view view;
+        status = read_view(args->state_dir, names[i], &arena, &view, err);
+        if (status != MM_OK)
+            break;
+        if (args->json && i > 0)
+            mm_buffer_printf(out, ",");
+        if (args->json)
+            add_json(out, &view);
+        else
+            add_row(out, &view);
+    }
+    if (args->json)
+        mm_buffer_printf(out, "]}\n");
+    mm_arena_free(&arena);
+    return status;
+}
+
+/* ---- plan ---- */
+
+typedef struct extent_sum {
+    uint64_t tasks, rows, bytes;
+} extent_sum;
+
+static mm_status sum_extent(void *context, const mm_extent *extent, mm_error *err)
+{
+    (void)err;
+    extent_sum *sum = context;
+    sum->tasks++;
+    sum->rows += extent->rows;
+    sum->bytes += extent->bytes;
+    return MM_OK;
+}
+
+static void add_field(mm_buffer *out, const mm_run_collection *collection, size_t i, bool json)
+{
+    const mm_field *field = &collection->mapping->target->fields[i];
+    const mm_field *from = &collection->from->schema.fields[collection->mapping->source_index[i]];
+    if (json) {
+        mm_buffer_printf(out, "%s{\"from\":", i > 0 ? "," : "");
+        mm_json_text(out, from->name);
+        mm_buffer_printf(out, ",\"to\":");
+        mm_json_text(out, field->name);
+        mm_buffer_printf(out, ",\"type\":\"%s\",\"dim\":%u,\"primary\":%s}", mm_type_name(field->type), field->dim,
+                         field->primary ? "true" : "false");
+        return;
+    }
+    mm_buffer_printf(out, "    %s -> %s  %s", from->name, field->name, mm_type_name(field->type));
+    if (field->dim > 0)
+        mm_buffer_printf(out, "(%u)", field->dim);
+    mm_buffer_printf(out, "%s%s%s\n", field->primary ? "  primary key" : "", field->metric_type ? "  metric " : "",
+                     field->metric_type ? field->metric_type : "");
+}
+
+static void add_collection(mm_buffer *out, const mm_run_collection *collection, const extent_sum *sum, bool json)
+{
+    const mm_schema *schema = collection->mapping->target;
+    if (json) {
+        mm_buffer_printf(out, "{\"from\":");
+        mm_json_text(out, collection->from->schema.name);
+        mm_buffer_printf(out, ",\"to\":");
+        mm_json_text(out, schema->name);
+        mm_buffer_printf(out, ",\"rows\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"tasks\":%" PRIu64 ",\"fields\":[", sum->rows,
+                         sum->bytes, sum->tasks);
+    } else {
+        mm_buffer_printf(out, "  %s -> %s: %" PRIu64 " rows, %.1f MB, %" PRIu64 " tasks\n", collection->from->schema.name,
+                         schema->name, sum->rows, (double)sum->bytes / 1e6, sum->tasks);
+    }
+    for (size_t i = 0; i < schema->field_count; i++)
+        add_field(out, collection, i, json);
+    if (json)
+        mm_buffer_printf(out, "]}");
+    else if (!collection->from->unique_keys)
+        mm_buffer_printf(out, "    keys are not proven unique: they are checked before the first row is sent\n");
+}
+
+mm_status mm_run_plan(const mm_run_args *args, mm_buffer *out, mm_error *err)
+{
+    mm_session session = {.args = args, .rejects_fd = -1, .stores = &mm_store_sqlite};
+    pthread_mutex_init(&session.store_lock, NULL);
+    mm_status status = mm_job_load(args->job_file, args->overrides, mm_run_tables(), &session.job, err);
+    if (status == MM_OK)
+        status = mm_session_open_source(&session, err);
+    if (status == MM_OK && args->json)
+        mm_buffer_printf(out, "{\"job\":\"%s\",\"collections\":[", session.job->name);
+    else if (status == MM_OK)
+        mm_buffer_printf(out, "%s: %s -> %s\n", session.job->name, session.job->source_driver, session.job->target_driver);
+    for (size_t i = 0; status == MM_OK && i < session.collection_count; i++) {
+        extent_sum sum = {0};
+        status = session.sources->plan(session.source, session.collections[i].source, sum_extent, &sum, err);
+        if (status != MM_OK)
+            break;
+        if (args->json && i > 0)
+            mm_buffer_printf(out, ",");
+        add_collection(out, &session.collections[i], &sum, args->json);
+    }
+    if (status == MM_OK && args->json)
+        mm_buffer_printf(out, "]}\n");
+    mm_session_close(&session);
+    return status;
+}

@@ -1,0 +1,62 @@
+#!/bin/sh
+# Installs what is missing on Debian 12, and nothing else: packages by apt (sudo when not root), Python
+# packages in .venv of this folder. Quiet and quick when everything is there.
+#
+#   scripts/install.sh          for building and the quickstart
+#   scripts/install.sh test     for the tests as well
+set -eu
+cd "$(dirname "$0")/.."
+kind=${1:-build}
+
+packages="cmake ninja-build gcc libc6-dev pkg-config libsqlite3-dev libyaml-dev libcurl4-openssl-dev libcjson-dev
+          libzstd-dev libprotobuf-c-dev protobuf-c-compiler libxxhash-dev"
+requirements=scripts/requirements.txt
+case $kind in
+build) ;;
+test)
+    packages="$packages libcmocka-dev clang libclang-rt-14-dev"
+    requirements=scripts/requirements-test.txt
+    ;;
+*)
+    echo "usage: scripts/install.sh [build|test]" >&2
+    exit 2
+    ;;
+esac
+
+# A python3 that is not Debian's brings its own venv; Debian's wants a package.
+python=$(command -v python3) || python=
+if [ -z "$python" ] || ! "$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+    packages="$packages python3 python3-venv"
+    python=/usr/bin/python3
+fi
+
+missing=
+for package in $packages; do
+    state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) || state=
+    [ "$state" = installed ] || missing="$missing $package"
+done
+if [ -n "$missing" ]; then
+    as_root=
+    [ "$(id -u)" -eq 0 ] || as_root=sudo
+    echo "installing:$missing" >&2
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 update
+    # shellcheck disable=SC2086  # a list of words
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 \
+        -o Dpkg::Use-Pty=0 install --no-install-recommends -y $missing >&2
+fi
+
+# The stamp names what the venv holds: the pinned lists and the interpreter.
+stamp=".venv/.installed-$kind"
+wanted=$({ cat scripts/requirements*.txt; "$python" -V; } | sha256sum | cut -d ' ' -f 1)
+if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
+    echo "installing Python packages into .venv" >&2
+    [ -x .venv/bin/python ] && .venv/bin/python -c 'import pip' 2>/dev/null || "$python" -m venv --clear .venv
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input -r "$requirements" >&2
+    # FAISS 1.7.3, whose files are read too, is to be had for Python 3.11 only; without it its test is skipped.
+    if [ "$kind" = test ] && "$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'; then
+        "$python" -m venv --clear .venv/faiss-1.7.3
+        .venv/faiss-1.7.3/bin/python -m pip install --quiet --disable-pip-version-check --no-input \
+            -r scripts/requirements-faiss-1.7.3.txt >&2
+    fi
+    echo "$wanted" >"$stamp"
+fi

@@ -1,0 +1,227 @@
+/* The driver of the target `files`: its table, opening, fingerprint, settling. */
+#include "sinks/files/files.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/failpoint.h"
+#include "base/util.h"
+#include "sinks/files/internal.h"
+
+#define NAME_LIMIT 200 /* bytes of an encoded name: NAME_MAX less ".npy" and the suffix */
+
+static const mm_option options[] = {
+    {.name = "path", .type = MM_OPT_PATH, .help = "folder for the collections, made if missing", .required = true},
+    {.name = "format", .type = MM_OPT_ENUM, .default_value = "npy", .choices = "npy",
+     .help = "what the files are", .decides = true},
+    {.name = "file_size", .type = MM_OPT_SIZE, .default_value = "512MiB",
+     .help = "bytes of values after which a file is followed by a new one", .decides = true},
+};
+
+static mm_status no_memory(mm_error *err)
+{
+    return mm_error_set(err, MM_NO_MEMORY, "out of memory for the target files");
+}
+
+/* --- opening --- */
+
+static mm_status safe_name(const char *name, const char *what, char **out, mm_error *err)
+{
+    char *safe = mm_files_quote(name);
+    if (safe == NULL)
+        return no_memory(err);
+    if (safe[0] == '\0' || strlen(safe) > NAME_LIMIT) {
+        free(safe);
+        return mm_error_set(err, MM_TARGET, "%s %.80s: %s for a file name", what, name,
+                            name[0] ? "too long" : "an empty name does not do");
+    }
+    *out = safe;
+    return MM_OK;
+}
+
+/* As many rows as the widest field lets a file have. */
+static mm_status open_fields(mm_files_collection *c, uint64_t file_size, mm_error *err)
+{
+    const mm_schema *schema = c->plan->schema;
+    size_t widest = 1;
+    if (schema->field_count == 0)
+        return mm_error_set(err, MM_TARGET, "collection %s has no fields", c->plan->name);
+    c->columns = calloc(schema->field_count, sizeof(*c->columns));
+    c->names = calloc(schema->field_count, sizeof(*c->names));
+    if (c->columns == NULL || c->names == NULL)
+        return no_memory(err);
+    for (size_t i = 0; i < schema->field_count; i++) {
+        mm_status status = mm_npy_column_of(&schema->fields[i], &c->columns[i], err);
+        if (status == MM_OK)
+            status = safe_name(schema->fields[i].name, "field", &c->names[i], err);
+        if (status != MM_OK)
+            return status;
+        if (c->columns[i].width > widest)
+            widest = c->columns[i].width;
+    }
+    c->rows_max = file_size > widest ? file_size / widest : 1;
+    return MM_OK;
+}
+
+static mm_status open_partitions(mm_files_collection *c, mm_error *err)
+{
+    size_t count = c->plan->partition_count ? c->plan->partition_count : 1;
+    c->partitions = calloc(count, sizeof(*c->partitions));
+    if (c->partitions == NULL)
+        return no_memory(err);
+    c->partition_count = count;
+    for (size_t i = 0; i < count; i++) {
+        const char *name = i < c->plan->partition_count ? c->plan->partitions[i] : NULL;
+        c->partitions[i].name = name ? name : MM_DEFAULT_PARTITION;
+        mm_status status = safe_name(c->partitions[i].name, "partition", &c->partitions[i].folder, err);
+        if (status != MM_OK)
+            return status;
+    }
+    return MM_OK;
+}
+
+static mm_status open_collection(mm_sink *sink, const mm_sink_args *args, size_t number, mm_error *err)
+{
+    mm_files_collection *c = &sink->collections[number];
+    char *name = NULL;
+    c->plan = &args->collections[number];
+    mm_status status = safe_name(c->plan->name, "collection", &name, err);
+    if (status == MM_OK)
+        status = open_fields(c, sink->file_size, err);
+    if (status == MM_OK)
+        status = open_partitions(c, err);
+    if (status != MM_OK) {
+        free(name);
+        return mm_error_context(err, "collection %s", c->plan->name);
+    }
+    c->final = mm_format("%s/%s", sink->path, name);
+    c->beside = mm_format("%s/.mmresume-%s-%" PRIu32 "-%zu", sink->path, args->job_tag, args->run, number);
+    c->root = c->final;
+    free(name);
+    return c->final && c->beside ? MM_OK : no_memory(err);
+}
+
+static void files_close(mm_sink *sink)
+{
+    if (sink == NULL)
+        return;
+    for (size_t i = 0; i < sink->unit_count; i++)
+        mm_files_unit_free(sink->units[i],
+                           sink->collections[sink->units[i]->collection].plan->schema->field_count);
+    for (size_t i = 0; i < sink->collection_count; i++) {
+        mm_files_collection *c = &sink->collections[i];
+        for (size_t j = 0; c->names && j < c->plan->schema->field_count; j++)
+            free(c->names[j]);
+        for (size_t j = 0; j < c->partition_count; j++)
+            free(c->partitions[j].folder);
+        free(c->names);
+        free(c->columns);
+        free(c->partitions);
+        free(c->final);
+        free(c->beside);
+    }
+    pthread_mutex_destroy(&sink->lock);
+    free(sink->places);
+    free(sink->units);
+    free(sink->collections);
+    free(sink->path);
+    free(sink);
+}
+
+static mm_status files_open(const mm_sink_args *args, mm_sink **out, mm_error *err)
+{
+    mm_sink *sink = calloc(1, sizeof(*sink));
+    if (sink == NULL)
+        return no_memory(err);
+    pthread_mutex_init(&sink->lock, NULL);
+    mm_status status = MM_OK;
+    const char *path = mm_options_str(args->options, "path");
+    sink->path = strdup(path);
+    sink->file_size = mm_options_size(args->options, "file_size");
+    sink->host = *args->host;
+    sink->collections = calloc(args->collection_count ? args->collection_count : 1, sizeof(*sink->collections));
+    snprintf(sink->suffix, sizeof(sink->suffix), ".part-%.16s-%" PRIu32, args->job_tag, args->run);
+    if (sink->path == NULL || sink->collections == NULL)
+        status = no_memory(err);
+    else if (strstr(path, "://"))
+        status = mm_error_set(err, MM_TARGET, "path %s: the target files writes to local folders only", path);
+    for (size_t i = 0; status == MM_OK && i < args->collection_count; i++) {
+        sink->collection_count = i + 1;
+        status = open_collection(sink, args, i, err);
+    }
+    if (status != MM_OK) {
+        files_close(sink);
+        return status;
+    }
+    *out = sink;
+    return MM_OK;
+}
+
+/* --- state --- */
+
+static mm_status files_fingerprint(mm_sink *sink, uint32_t collection, char out[512], mm_error *err)
+{
+    char id[96];
+    mm_status status = mm_files_id(sink->collections[collection].root, id, err);
+    if (status == MM_OK)
+        snprintf(out, 512, "folder %s", id);
+    return status;
+}
+
+static mm_status settle_record(mm_sink *sink, const char *key, const char *value, mm_error *err)
+{
+    mm_files_unit *unit;
+    bool gone = false;
+    mm_status status = mm_files_record_parse(sink, key, value, &unit, err);
+    if (status == MM_END)
+        return MM_OK;
+    if (status != MM_OK)
+        return status;
+    size_t fields = sink->collections[unit->collection].plan->schema->field_count;
+    status = mm_files_unit_settle(sink, unit, &gone, err);
+    unit->idle = unit->state == MM_FILES_OPEN;
+    MM_FAILPOINT("files.settle.unit");
+    if (status == MM_OK && gone)
+        status = sink->host.record(sink->host.context, key, NULL, err);
+    if (status == MM_OK && !gone)
+        status = mm_files_add_unit(sink, unit, err);
+    if (status != MM_OK || gone)
+        mm_files_unit_free(unit, fields);
+    return status;
+}
+
+static mm_status files_settle(mm_sink *sink, bool (*next)(void *context, const char **key, const char **value),
+                              void *context, mm_error *err)
+{
+    const char *key, *value;
+    while (next(context, &key, &value)) {
+        mm_status status = settle_record(sink, key, value, err);
+        if (status != MM_OK)
+            return status;
+    }
+    return MM_OK;
+}
+
+const mm_sink_driver mm_sink_files = {
+    .abi = MM_SINK_ABI,
+    .name = "files",
+    .summary = "folders of NumPy files with a manifest",
+    .capabilities = MM_SINK_REWIND | MM_SINK_ORDERED | MM_SINK_READ_BACK | MM_SINK_DUPLICATES | MM_SINK_NONFINITE,
+    .options = options,
+    .option_count = MM_COUNT(options),
+    .steps = mm_files_steps,
+    .step_count = MM_FILES_STEPS,
+    .open = files_open,
+    .close = files_close,
+    .fingerprint = files_fingerprint,
+    .settle = files_settle,
+    .lane_open = mm_files_lane_open,
+    .write = mm_files_write,
+    .flush = mm_files_flush,
+    .lane_close = mm_files_lane_close,
+    .count = mm_files_count,
+    .read_back = mm_files_read_back,
+    .inspect = mm_files_inspect,
+};

@@ -1,0 +1,174 @@
+/* Inside of the target `files`. Layout:
+ *
+ *   <path>/<collection>/manifest.json                       published last, by rename
+ *   <path>/<collection>/<partition>/<NNNNN>/<field>.npy     one folder a unit, one file a field
+ *
+ * While a collection is being written its files are called <field>.npy.part-<tag>-<run>, by which the
+ * job knows its own; they get their names in the step `seal`, when all tasks are done and committed, so
+ * that at no moment a .npy stands there that the savepoint store does not vouch for in full.
+ *
+ * A unit is written by one lane at a time. Its record in the store, key unit/<c>/<p>/<n> (plan numbers
+ * of collection and partition, unit number), says how many rows are vouched for, of which task they are,
+ * and, once no row can come any more, the checksums. The record with 0 rows is committed before the
+ * folder is made: there is no folder without a record. Records with rows are committed by the engine
+ * together with the tasks' cursors (flush), so a crash leaves each file with at least the recorded
+ * rows, and settle cuts off the rest. */
+#ifndef MM_SINKS_FILES_INTERNAL_H
+#define MM_SINKS_FILES_INTERNAL_H
+
+#include <pthread.h>
+#include <xxhash.h>
+
+#include "formats/npy.h"
+#include "sinks/sink.h"
+
+/* Rows of one task that stand next to each other in the source and in the unit. */
+typedef struct mm_files_run {
+    uint64_t task, first, rows; /* first: ordinal of the first source row in the task's extent */
+} mm_files_run;
+
+typedef enum mm_files_unit_state {
+    MM_FILES_OPEN, /* rows may be added */
+    MM_FILES_FULL, /* no more rows; header and checksums are final, not yet recorded */
+    MM_FILES_SEALED
+} mm_files_unit_state;
+
+typedef struct mm_files_file {
+    int fd;             /* -1: not open */
+    XXH3_state_t *hash; /* of header and rows so far; NULL: not followed */
+    uint64_t checksum;  /* of the whole file, valid when the unit's hashed_rows == rows */
+    uint64_t started;   /* bytes whose writeback was started */
+} mm_files_file;
+
+typedef struct mm_files_unit {
+    uint32_t collection, partition, number;
+    mm_files_unit_state state;
+    uint64_t rows;
+    uint64_t flushed_rows; /* on the disk; more are in doubt */
+    uint64_t hashed_rows;  /* rows for which header and checksums were made */
+    mm_files_file *files; /* one for each field */
+    mm_files_run *runs;
+    size_t run_count, run_capacity;
+    size_t group_count; /* runs that do not just go on in the task of the one before */
+    bool idle;   /* left open by a former process: a lane may take it */
+    bool fresh;  /* its folder entries are not yet synced */
+    bool failed; /* what is on disk or in `runs` is not known: only settle helps */
+} mm_files_unit;
+
+#define MM_FILES_HASHED_NONE UINT64_MAX
+
+typedef struct mm_files_partition {
+    const char *name; /* MM_DEFAULT_PARTITION where the plan has none */
+    char *folder;     /* safe file name */
+    uint32_t next;    /* number to try next; 0: the folder was not looked at yet */
+} mm_files_partition;
+
+/* One collection. root is final or, when overwriting, beside it until the swap. */
+typedef struct mm_files_collection {
+    const mm_sink_collection *plan;
+    mm_npy_column *columns;
+    char **names; /* safe file names of the fields */
+    uint64_t rows_max; /* of a unit */
+    char *final, *beside, *root;
+    char id[96]; /* of the folder that root is; empty before the step `prepare` */
+    char old[96]; /* of the folder that is to be replaced; empty: none */
+    mm_files_partition *partitions;
+    size_t partition_count; /* at least 1 */
+} mm_files_collection;
+
+struct mm_sink {
+    char *path;
+    uint64_t file_size;
+    char suffix[48]; /* ".part-<tag>-<run>" */
+    mm_sink_host host;
+    mm_files_collection *collections;
+    size_t collection_count;
+    pthread_mutex_t lock; /* of the list of units, `idle`, and the partitions' next */
+    mm_files_unit **units;
+    size_t unit_count, unit_capacity;
+    struct mm_files_place *places; /* readback.c: where each task's rows are; made when first needed */
+    size_t place_count;
+    uint64_t place_rows; /* rows of all units when places were made */
+};
+
+/* --- paths.c: names, folders --- */
+
+/* name as a file name: letters, digits, '_', '-' and inner '.' stay, other bytes become %XX. malloc'd;
+ * NULL: out of memory. */
+char *mm_files_quote(const char *name);
+/* "inode <n> born <seconds>.<ns>": which folder it is, whatever its name. MM_NOT_FOUND: none there. */
+mm_status mm_files_id(const char *path, char out[96], mm_error *err);
+mm_status mm_files_sync_folder(const char *path, mm_error *err);
+/* The folder and its parents, 0700, each made durable. */
+mm_status mm_files_make_folders(const char *path, mm_error *err);
+/* Removes a folder with all that is in it; follows no symbolic link. */
+mm_status mm_files_remove_tree(const char *path, mm_error *err);
+typedef enum mm_files_found {
+    MM_FILES_ABSENT, MM_FILES_EMPTY, MM_FILES_MANIFEST, MM_FILES_OTHER
+} mm_files_found;
+/* What is at a collection's path. */
+mm_status mm_files_look(const char *path, mm_files_found *out, mm_error *err);
+/* Whole file into text. */
+mm_status mm_files_read_text(const char *path, struct mm_buffer *text, mm_error *err);
+
+/* --- unit.c: the files of one unit --- */
+
+mm_files_unit *mm_files_unit_new(const mm_files_collection *collection);
+void mm_files_unit_free(mm_files_unit *unit, size_t fields);
+/* <root>/<partition>/<NNNNN>, and a file of it: by its part name, or by its name. malloc'd. */
+char *mm_files_unit_folder(const mm_sink *sink, const mm_files_unit *unit);
+char *mm_files_unit_path(const mm_sink *sink, const mm_files_unit *unit, size_t field, bool part);
+/* Makes folder and files. MM_TARGET with *taken: the folder is there already. */
+mm_status mm_files_unit_create(mm_sink *sink, mm_files_unit *unit, bool *taken, mm_error *err);
+mm_status mm_files_unit_open(mm_sink *sink, mm_files_unit *unit, mm_error *err);
+void mm_files_unit_close(mm_files_unit *unit, size_t fields);
+/* Appends rows [from, from + count) of a batch; they fit in. */
+mm_status mm_files_unit_append(mm_sink *sink, mm_files_unit *unit, uint64_t task, const mm_batch *batch,
+                               size_t from, size_t count, mm_error *err);
+/* Header and checksums for the rows that are there now. */
+mm_status mm_files_unit_finish(mm_sink *sink, mm_files_unit *unit, mm_error *err);
+/* Data, and on the first call the folders, to the disk. */
+mm_status mm_files_unit_sync(mm_sink *sink, mm_files_unit *unit, mm_error *err);
+/* Cuts the files back to the recorded rows; a unit without rows goes (*gone). */
+mm_status mm_files_unit_settle(mm_sink *sink, mm_files_unit *unit, bool *gone, mm_error *err);
+/* Part names to final names; idempotent. */
+mm_status mm_files_unit_rename(mm_sink *sink, mm_files_unit *unit, mm_error *err);
+/* Rows that a reader of the files finds: the least of what headers and sizes say. */
+mm_status mm_files_unit_count(mm_sink *sink, const mm_files_unit *unit, uint64_t *rows, mm_error *err);
+
+/* --- record.c: units as text in the savepoint store --- */
+
+mm_status mm_files_record(const mm_sink *sink, const mm_files_unit *unit, char **key, char **value,
+                          mm_error *err);
+/* MM_END: the key is not one of a unit. */
+mm_status mm_files_record_parse(mm_sink *sink, const char *key, const char *value, mm_files_unit **out,
+                                mm_error *err);
+mm_status mm_files_runs_add(mm_files_unit *unit, uint64_t task, const mm_batch *batch, size_t from,
+                            size_t count, mm_error *err);
+
+/* --- lane.c --- */
+
+mm_status mm_files_lane_open(mm_sink *sink, uint32_t number, mm_lane **out, mm_error *err);
+mm_status mm_files_write(mm_lane *lane, const mm_write *what, const mm_batch *batch, size_t *acknowledged,
+                         mm_error *err);
+mm_status mm_files_flush(mm_lane *lane, mm_changes *changes, mm_error *err);
+void mm_files_lane_close(mm_lane *lane);
+mm_sink *mm_files_lane_sink(mm_lane *lane);
+/* Adds a unit to the sink's list, which owns it then. */
+mm_status mm_files_add_unit(mm_sink *sink, mm_files_unit *unit, mm_error *err);
+
+/* --- steps.c, manifest.c, readback.c --- */
+
+#define MM_FILES_STEPS 3
+extern const mm_step mm_files_steps[MM_FILES_STEPS];
+/* Writes manifest.json in the collection's root: what an older manifest there says, and the units. */
+mm_status mm_files_publish(mm_sink *sink, uint32_t collection, mm_error *err);
+/* MM_TARGET: the manifest in the root does not have the plan's schema; names the difference. */
+mm_status mm_files_check_manifest(mm_sink *sink, uint32_t collection, mm_error *err);
+mm_status mm_files_count(mm_sink *sink, uint32_t collection, const char *partition, uint64_t *rows,
+                         mm_error *err);
+mm_status mm_files_read_back(mm_lane *lane, const mm_write *what, const mm_batch *like, mm_batch *out,
+                             mm_error *err);
+mm_status mm_files_inspect(const char *location, struct mm_buffer *text, mm_error *err);
+
+#endif

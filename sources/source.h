@@ -1,0 +1,94 @@
+/* The contract of a source driver. A driver is one static const mm_source_driver; the registry
+ * checks it at start. Drivers know neither sinks nor savepoints nor retries: they return a status
+ * whose class decides. One mm_source may be used by several threads, each with readers of its own. */
+#ifndef MM_SOURCES_SOURCE_H
+#define MM_SOURCES_SOURCE_H
+
+#include "base/util.h"
+#include "config/options.h"
+#include "model/batch.h"
+
+#define MM_SOURCE_ABI 1
+
+enum {
+    MM_SOURCE_SEEK = 1 << 0,     /* read_open can start at any row number, without a mark */
+    MM_SOURCE_KEYS = 1 << 1,     /* MM_READ_KEYS is cheap: reads the primary keys only */
+    MM_SOURCE_MUTABLE = 1 << 2   /* the source can change while it is read */
+};
+
+typedef struct mm_source mm_source;
+typedef struct mm_reader mm_reader;
+
+/* A part of a collection that can be read on its own and re-read identically. Its boundaries are
+ * stored in the plan and never recomputed. spec: the driver's own description, opaque, at most
+ * MM_EXTENT_SPEC_MAX bytes; borrowed by the callee only for the call. */
+#define MM_EXTENT_SPEC_MAX 65536
+typedef struct mm_extent {
+    uint32_t collection; /* index in the source's catalog */
+    uint32_t partition;  /* index in that collection's partitions; 0 when it has none */
+    uint64_t rows;       /* exact, or an estimate when the collection's rows_exact is false */
+    uint64_t bytes;      /* estimate of what it takes in columns */
+    const void *spec;
+    size_t spec_size;
+} mm_extent;
+
+/* Receives the extents of a plan one by one; a status other than MM_OK ends the planning. */
+typedef mm_status (*mm_extent_fn)(void *context, const mm_extent *extent, mm_error *err);
+
+#define MM_FINGERPRINT_MAX 512
+
+typedef enum mm_read_mode {
+    MM_READ_ALL, /* every field */
+    MM_READ_KEYS /* only the primary key's column is filled: batch has that one column, and a
+                  * schema of that one field */
+} mm_read_mode;
+
+typedef struct mm_source_driver {
+    uint32_t abi; /* MM_SOURCE_ABI */
+    const char *name;
+    const char *summary; /* one line for `mmresume drivers` */
+    uint32_t capabilities;
+    const mm_option *options;
+    size_t option_count;
+
+    /* Opens what the options name. On success *out is the caller's, freed by close. */
+    mm_status (*open)(const mm_options *options, mm_source **out, mm_error *err);
+    void (*close)(mm_source *source);
+
+    /* Fills an empty catalog (the caller frees it). Schemas say where metric and index come from. */
+    mm_status (*describe)(mm_source *source, mm_catalog *out, mm_error *err);
+
+    /* Text by which a change of this collection is noticed between run and resume and before the
+     * verdict, at most MM_FINGERPRINT_MAX - 1 bytes; readable, since a mismatch shows both values.
+     */
+    mm_status (*fingerprint)(mm_source *source, uint32_t collection, char out[MM_FINGERPRINT_MAX],
+                             mm_error *err);
+
+    /* Emits the extents of one collection in their natural order. Streams: holds no list of them. */
+    mm_status (*plan)(mm_source *source, uint32_t collection, mm_extent_fn emit, void *context,
+                      mm_error *err);
+
+    /* Starts to read an extent after cursor->row rows (cursor NULL: at its start). Reading from a
+     * cursor yields the same rows in the same order, always. */
+    mm_status (*read_open)(mm_source *source, const mm_extent *extent, const mm_cursor *cursor,
+                           mm_read_mode mode, mm_reader **out, mm_error *err);
+    /* The next batch: at least one row, at most max_rows, about max_bytes of column values (a
+     * single larger row is still returned). Calls mm_batch_begin on `batch` (reset by the caller),
+     * fills columns, rows, first_row and end. MM_END after the extent's last row. */
+    mm_status (*next)(mm_reader *reader, size_t max_rows, size_t max_bytes, mm_batch *batch,
+                      mm_error *err);
+    void (*read_close)(mm_reader *reader);
+
+    /* Prints what `location` holds as lines of "key: value" into text (`mmresume inspect`), or
+     * MM_NOT_FOUND when it is not of this driver's kind. May be NULL. */
+    mm_status (*inspect)(const char *location, mm_buffer *text, mm_error *err);
+} mm_source_driver;
+
+/* The registry: all drivers, checked (MM_BUG names the driver and what is wrong with its table). */
+const mm_source_driver *const *mm_source_registry(size_t *count);
+const mm_source_driver *mm_source_find(const char *name); /* NULL: none */
+mm_status mm_source_registry_check(mm_error *err);
+/* The check of one driver's table: ABI, name, required members, capabilities, options. */
+mm_status mm_source_driver_check(const mm_source_driver *driver, mm_error *err);
+
+#endif
