@@ -128,6 +128,10 @@ typedef struct mm_sink_driver {
     const mm_step *steps; /* in the order of execution within a phase */
     size_t step_count;
 
+    /* The table that these options mean, where a driver has several with other capabilities (milvus with
+     * transfer: import); its name, options and open are those of this one. NULL: this one. */
+    const struct mm_sink_driver *(*variant)(const mm_options *options);
+
     /* open makes no change to the target. */
     mm_status (*open)(const mm_sink_args *args, mm_sink **out, mm_error *err);
     void (*close)(mm_sink *sink);
@@ -166,6 +170,12 @@ typedef struct mm_sink_driver {
      * no flush. */
     mm_status (*flush)(mm_lane *lane, struct mm_changes *changes, mm_error *err);
     void (*lane_close)(mm_lane *lane);
+
+    /* Work beside the lanes: carrying sealed files away, importing them. Called by one thread from the end of
+     * the BEFORE steps (and recall, settle) on, while lanes write, and with `closing` when they have ended, until it
+     * returns MM_END (only then). MM_OK: call again after *wait_ms milliseconds, 0: at once. A call takes a few
+     * seconds at most, or looks at host->stopping. Other statuses by class, as from write. May be NULL. */
+    mm_status (*attend)(mm_sink *sink, bool closing, uint64_t *wait_ms, mm_error *err);
 
     /* Rows in a partition (NULL: the whole collection) as a reader sees them now, copies counted. */
     mm_status (*count)(mm_sink *sink, uint32_t collection, const char *partition, uint64_t *rows,
