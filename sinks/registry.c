@@ -99,6 +99,24 @@ mm_status mm_sink_registry_check(mm_error *err)
     return MM_OK;
 }
 
+mm_status mm_sink_resolve(const char *name, const mm_options *options, const mm_sink_driver **out, mm_error *err)
+{
+    const mm_sink_driver *driver = mm_sink_find(name);
+    if (driver == NULL)
+        return mm_error_set(err, MM_CONFIG, "target.driver `%s` is not known", name);
+    const char *transfer = mm_options_str(options, "transfer");
+    if (driver->variant == NULL && transfer != NULL && strcmp(transfer, "import") == 0)
+        return mm_error_set(err, MM_CONFIG, "target `%s` has no bulk import: leave target.transfer out", name);
+    if (driver->variant != NULL) {
+        driver = driver->variant(options);
+        mm_status status = check_driver(driver, err);
+        if (status != MM_OK)
+            return status;
+    }
+    *out = driver;
+    return MM_OK;
+}
+
 /* --- changes -------------------------------------------------------------------------------------- */
 
 mm_status mm_sink_change(mm_changes *changes, const char *key, const char *value)

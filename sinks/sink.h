@@ -176,6 +176,10 @@ typedef struct mm_sink_driver {
      * returns MM_END (only then). MM_OK: call again after *wait_ms milliseconds, 0: at once. A call takes a few
      * seconds at most, or looks at host->stopping. Other statuses by class, as from write. May be NULL. */
     mm_status (*attend)(mm_sink *sink, bool closing, uint64_t *wait_ms, mm_error *err);
+    /* What attend is about, for the progress line ("import 3 of 12 files, 40 %"); "" for nothing. Called from
+     * another thread than attend. May be NULL. */
+#define MM_ACTIVITY_MAX 96
+    void (*activity)(mm_sink *sink, char out[MM_ACTIVITY_MAX]);
 
     /* Rows in a partition (NULL: the whole collection) as a reader sees them now, copies counted. */
     mm_status (*count)(mm_sink *sink, uint32_t collection, const char *partition, uint64_t *rows,
@@ -209,6 +213,10 @@ void mm_changes_free(mm_changes *changes);
 
 const mm_sink_driver *const *mm_sink_registry(size_t *count);
 const mm_sink_driver *mm_sink_find(const char *name);
+/* The checked table that a target with these options means: the driver's, or its variant. MM_CONFIG: there is
+ * no such driver, or it has no bulk import and `transfer: import` asks for one. */
+mm_status mm_sink_resolve(const char *name, const mm_options *options, const mm_sink_driver **out,
+                          mm_error *err) MM_MUST_USE;
 mm_status mm_sink_registry_check(mm_error *err);
 
 #endif

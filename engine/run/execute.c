@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "base/log.h"
+#include "run/attend.h"
 #include "run/pipeline.h"
 #include "run/progress.h"
 #include "run/steps.h"
@@ -142,6 +143,8 @@ static mm_status copy(mm_session *session, mm_error *err)
     session->waited_ns = 0; /* the steps' own records are not the copy's */
     if (status == MM_OK)
         status = mm_pipeline_run(session, &work, err);
+    if (status == MM_OK)
+        status = mm_attend_finish(session, err);
     if (status != MM_OK)
         return status;
     say_cost(session, processor_ms() - cpu_ms);

@@ -210,11 +210,20 @@ static mm_status make_core(mm_pipeline *p, mm_error *err)
     return p->core ? MM_OK : mm_error_set(err, MM_NO_MEMORY, "out of memory");
 }
 
+static void init_condition(pthread_cond_t *condition)
+{
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(condition, &attributes);
+    pthread_condattr_destroy(&attributes);
+}
+
 static mm_status start_worker(mm_pipeline *p, mm_worker *worker, uint32_t number, void *(*run)(void *), mm_error *err)
 {
     worker->pipeline = p;
     worker->number = number;
-    pthread_cond_init(&worker->wake, NULL);
+    init_condition(&worker->wake);
     if (pthread_create(&worker->thread, NULL, run, worker) != 0)
         return mm_error_set(err, MM_NO_MEMORY, "cannot start a thread");
     worker->started = true;
@@ -236,6 +245,8 @@ static mm_status start_workers(mm_pipeline *p, mm_error *err)
         status = start_worker(p, &p->keeper, 0, mm_pipeline_keeper, err);
     if (status == MM_OK)
         status = start_worker(p, &p->committer, 0, mm_pipeline_committer, err);
+    if (status == MM_OK && session->sinks->attend && p->work->kind == MM_TASK_COPY)
+        status = start_worker(p, &p->attendant, 0, mm_pipeline_attendant, err);
     return status;
 }
 
@@ -259,11 +270,7 @@ static mm_status init(mm_pipeline *p, mm_session *session, const mm_pipeline_wor
     p->work = work;
     p->accounted_ms = mm_clock_ms();
     pthread_mutex_init(&p->lock, NULL);
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&p->changed, &attributes);
-    pthread_condattr_destroy(&attributes);
+    init_condition(&p->changed);
     size_pipeline(p);
     p->slots = calloc(p->slot_count, sizeof(*p->slots));
     p->dumpers = calloc(p->dumper_count, sizeof(*p->dumpers));
@@ -300,6 +307,7 @@ static void destroy(mm_pipeline *p)
     }
     stop_worker(&p->keeper);
     stop_worker(&p->committer);
+    stop_worker(&p->attendant);
     for (uint32_t i = 0; p->slots && i < p->slot_count; i++)
         mm_arena_free(&p->slots[i].arena);
     mm_core_free(p->core);

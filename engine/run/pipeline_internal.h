@@ -1,5 +1,5 @@
 /* What the files of the pipeline share: pipeline.c (life and dispatch), workers.c (dumpers, lanes,
- * keeper), committer.c (the store). */
+ * keeper, attendant), committer.c (the store). */
 #ifndef MM_RUN_PIPELINE_INTERNAL_H
 #define MM_RUN_PIPELINE_INTERNAL_H
 
@@ -50,7 +50,7 @@ struct mm_pipeline {
     mm_pool *pools; /* one for each dumper: one whose lane stands still does not stop the others */
     mm_pipeline_slot *slots;
     uint32_t slot_count, dumper_count, lane_count;
-    mm_worker *dumpers, *lanes, committer, keeper;
+    mm_worker *dumpers, *lanes, committer, keeper, attendant;
     pthread_cond_t changed; /* for the main thread */
     mm_command_queue store_queue, fence_queue;
     mm_changes changes; /* of flushes, to be committed with the cursors */
@@ -74,6 +74,7 @@ void mm_pipeline_note(mm_pipeline *p, mm_status status, const mm_error *err);
 void *mm_pipeline_dumper(void *worker);
 void *mm_pipeline_lane(void *worker);
 void *mm_pipeline_keeper(void *worker);
+void *mm_pipeline_attendant(void *worker);
 void *mm_pipeline_committer(void *worker);
 
 /* Puts the working time since the last savepoint into the store: nothing depends on it. */

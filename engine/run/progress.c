@@ -58,7 +58,7 @@ static void format(mm_progress *progress, uint64_t now, uint64_t paused_since, c
     double rows_per_s, bytes_per_s;
     measure(progress, now, &rows_per_s, &bytes_per_s);
     uint64_t done = counters->rows_done + counters->rows_rejected, total = counters->rows_total;
-    char eta[16] = "?", percent[16] = "", waits[64] = "", rejects[48] = "";
+    char eta[16] = "?", percent[16] = "", waits[64] = "", rejects[48] = "", activity[MM_ACTIVITY_MAX] = "";
     if (total != MM_COUNT_UNKNOWN && total > 0) {
         snprintf(percent, sizeof(percent), " %5.1f%%", 100.0 * (double)done / (double)total);
         if (rows_per_s > 0 && done <= total)
@@ -71,9 +71,12 @@ static void format(mm_progress *progress, uint64_t now, uint64_t paused_since, c
         mm_progress_duration(now - paused_since, since);
         snprintf(waits, sizeof(waits), "  waiting for the target since %s", since);
     }
-    snprintf(out, size, "%s %" PRIu64 " rows%s  %.0f rows/s  %.1f MB/s  ETA %s%s%s",
+    const mm_session *session = progress->session;
+    if (progress->kind == MM_TASK_COPY && session->sinks->activity)
+        session->sinks->activity(session->sink, activity);
+    snprintf(out, size, "%s %" PRIu64 " rows%s  %.0f rows/s  %.1f MB/s  ETA %s%s%s%s%s",
              progress->kind == MM_TASK_VERIFY ? "verify" : "copy", counters->rows_done, percent, rows_per_s,
-             bytes_per_s / 1e6, eta, rejects, waits);
+             bytes_per_s / 1e6, eta, rejects, activity[0] ? "  " : "", activity, waits);
 }
 
 void mm_progress_show(mm_progress *progress, uint64_t paused_since)
@@ -85,7 +88,7 @@ void mm_progress_show(mm_progress *progress, uint64_t paused_since)
     if (now - progress->shown_ms < (live ? LIVE_MS : LINE_MS))
         return;
     progress->shown_ms = now;
-    char line[256];
+    char line[256 + MM_ACTIVITY_MAX];
     format(progress, now, paused_since, line, sizeof(line));
     if (live)
         mm_log_live(line);

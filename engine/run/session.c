@@ -138,9 +138,6 @@ static mm_status check_sink(const mm_session *session, mm_error *err)
     const mm_job *job = session->job;
     uint32_t caps = session->sinks->capabilities;
     bool relaxed = mm_options_bool(job->target, "at_least_once");
-    const char *transfer = mm_options_str(job->target, "transfer");
-    if (transfer && strcmp(transfer, "import") == 0)
-        return mm_error_set(err, MM_CONFIG, "target.transfer: import is not supported yet; use insert");
     if (!(caps & (MM_SINK_IDEMPOTENT | MM_SINK_REWIND | MM_SINK_ATOMIC)) && !relaxed)
         return mm_error_set(err, MM_CONFIG, "target `%s` can neither replay nor rewind: rows could be doubled "
                             "after a crash; target.at_least_once: true accepts that", session->sinks->name);
@@ -161,10 +158,9 @@ mm_status mm_session_check_verify(const mm_session *session, mm_verify_mode mode
 
 mm_status mm_session_open_sink(mm_session *session, uint32_t run, mm_error *err)
 {
-    session->sinks = mm_sink_find(session->job->target_driver);
-    if (session->sinks == NULL)
-        return mm_error_set(err, MM_CONFIG, "target.driver `%s` is not known", session->job->target_driver);
-    mm_status status = check_sink(session, err);
+    mm_status status = mm_sink_resolve(session->job->target_driver, session->job->target, &session->sinks, err);
+    if (status == MM_OK)
+        status = check_sink(session, err);
     if (status == MM_OK)
         status = mm_session_check_verify(session, session->job->verify, err);
     if (status != MM_OK)

@@ -1,5 +1,5 @@
 /* The workers of the pipeline: dumpers read, map and thin; lanes write within the rate; the keeper
- * moves the fence. Each takes one command at a time and reports to the core. They decide nothing. */
+ * moves the fence; the attendant calls the sink's own work. Each takes one command at a time and reports to the core. They decide nothing. */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "base/log.h"
+#include "run/attend.h"
 #include "run/pipeline_internal.h"
 #include "run/thin.h"
 
@@ -339,4 +340,39 @@ void *mm_pipeline_keeper(void *worker)
             keep_fence(p, &commands[i]);
         free(commands);
     }
+}
+
+/* ---- the attendant ---- */
+
+/* Until the pipeline is over or `wait_ms` have passed; false: it is over. */
+static bool rest(mm_worker *w, uint64_t wait_ms)
+{
+    mm_pipeline *p = w->pipeline;
+    uint64_t until = mm_clock_ms() + wait_ms;
+    struct timespec at = {(time_t)(until / 1000), (long)(until % 1000) * 1000000};
+    pthread_mutex_lock(&p->lock);
+    while (!p->quit && mm_clock_ms() < until)
+        pthread_cond_timedwait(&w->wake, &p->lock, &at);
+    bool goes_on = !p->quit;
+    pthread_mutex_unlock(&p->lock);
+    return goes_on;
+}
+
+void *mm_pipeline_attendant(void *worker)
+{
+    mm_worker *w = worker;
+    mm_pipeline *p = w->pipeline;
+    mm_attendance attendance = {0};
+    mm_status status = MM_OK;
+    mm_error err = MM_ERROR_INIT;
+    for (uint64_t wait_ms = 0; status == MM_OK && rest(w, wait_ms);)
+        status = mm_attend_once(p->session, &attendance, false, &wait_ms, &err);
+    if (status == MM_OK || mm_status_class(status) == MM_CLASS_STOP)
+        return NULL; /* who was asked to stop is the main thread's to see */
+    pthread_mutex_lock(&p->lock);
+    mm_pipeline_note(p, status, &err);
+    mm_core_on_stop(p->core, status);
+    mm_pipeline_pump(p);
+    pthread_mutex_unlock(&p->lock);
+    return NULL;
 }
