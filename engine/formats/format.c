@@ -1,0 +1,25 @@
+/* The formats by name and by file name. */
+#include "formats/format.h"
+
+#include <string.h>
+#include <strings.h>
+
+static const mm_format *const formats[] = {&mm_format_parquet};
+
+const mm_format *mm_format_find(const char *name)
+{
+    for (size_t i = 0; i < MM_COUNT(formats); i++)
+        if (strcmp(formats[i]->name, name) == 0)
+            return formats[i];
+    return NULL;
+}
+
+const mm_format *mm_format_of_file(const char *name)
+{
+    const char *base = strrchr(name, '/');
+    const char *extension = strrchr(base != NULL ? base : name, '.');
+    for (size_t i = 0; extension != NULL && i < MM_COUNT(formats); i++)
+        if (strcasecmp(formats[i]->extension, extension) == 0)
+            return formats[i];
+    return NULL;
+}
