@@ -4,9 +4,9 @@
 #include <string.h>
 #include <strings.h>
 
-static const mm_format *const formats[] = {&mm_format_parquet};
+static const mm_format_driver *const formats[] = {&mm_format_parquet};
 
-const mm_format *mm_format_find(const char *name)
+const mm_format_driver *mm_format_find(const char *name)
 {
     for (size_t i = 0; i < MM_COUNT(formats); i++)
         if (strcmp(formats[i]->name, name) == 0)
@@ -14,7 +14,7 @@ const mm_format *mm_format_find(const char *name)
     return NULL;
 }
 
-const mm_format *mm_format_of_file(const char *name)
+const mm_format_driver *mm_format_of_file(const char *name)
 {
     const char *base = strrchr(name, '/');
     const char *extension = strrchr(base != NULL ? base : name, '.');

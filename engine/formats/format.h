@@ -47,7 +47,7 @@ typedef struct mm_format_part {
 } mm_format_part;
 typedef mm_status (*mm_format_part_fn)(void *context, const mm_format_part *part, mm_error *err);
 
-typedef struct mm_format {
+typedef struct mm_format_driver {
     const char *name;      /* "parquet" */
     const char *extension; /* ".parquet" */
     bool file_per_field;
@@ -91,12 +91,12 @@ typedef struct mm_format {
      * MM_END after the part's last row. */
     mm_status (*read_next)(mm_format_reader *reader, size_t max_rows, size_t max_bytes, mm_batch *batch, mm_error *err);
     void (*read_close)(mm_format_reader *reader);
-} mm_format;
+} mm_format_driver;
 
-extern const mm_format mm_format_npy, mm_format_parquet, mm_format_json, mm_format_jsonl;
+extern const mm_format_driver mm_format_npy, mm_format_parquet, mm_format_json, mm_format_jsonl;
 /* NULL: unknown name. */
-const mm_format *mm_format_find(const char *name);
+const mm_format_driver *mm_format_find(const char *name);
 /* By a file name's extension; NULL: none of ours. */
-const mm_format *mm_format_of_file(const char *name);
+const mm_format_driver *mm_format_of_file(const char *name);
 
 #endif

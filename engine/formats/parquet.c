@@ -1,7 +1,7 @@
-/* The format `parquet` as a table of functions: see format.h and parquet_internal.h. */
+/* The format `parquet` as a driver: see format.h and parquet_internal.h. */
 #include "formats/parquet_internal.h"
 
-const mm_format mm_format_parquet = {
+const mm_format_driver mm_format_parquet = {
     .name = "parquet",
     .extension = ".parquet",
 };

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "milvus/client.h"
-#include "milvus/wire.h"
+#include "base/wire.h"
 
 /* A foreign string as one printable line. */
 static void copy_reason(char *out, size_t capacity, const uint8_t *data, size_t size)

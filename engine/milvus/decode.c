@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "milvus/rows.h"
-#include "milvus/wire.h"
+#include "base/wire.h"
 
 /* A FieldData of a reply. */
 typedef struct field_view {

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "milvus/wire.h"
+#include "base/wire.h"
 
 enum { TAG_BYTES_1 = 0x0A };
 

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "milvus/proto_schema.h"
-#include "milvus/wire.h"
+#include "base/wire.h"
 
 enum { CONSISTENCY_STRONG = 0 };
 

@@ -11,7 +11,7 @@
 
 #include "milvus/proto_schema.h"
 #include "milvus/rows.h"
-#include "milvus/wire.h"
+#include "base/wire.h"
 #include "sinks/milvus/internal.h"
 
 /* --- framing ----------------------------------------------------------------------------------------- */

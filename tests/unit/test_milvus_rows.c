@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "milvus/rows.h"
-#include "milvus/wire.h"
+#include "base/wire.h"
 
 enum { ROWS = 3 };
 

@@ -1,7 +1,7 @@
 /* Protocol buffers on the wire: varints, tags, and a reader over foreign bytes that never reads beyond
  * them. Source: the Protocol Buffers encoding documentation. Knows no message. */
-#ifndef MM_MILVUS_WIRE_H
-#define MM_MILVUS_WIRE_H
+#ifndef MM_BASE_WIRE_H
+#define MM_BASE_WIRE_H
 
 #include <stdbool.h>
 #include <stddef.h>

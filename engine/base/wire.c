@@ -1,5 +1,5 @@
 /* Protocol buffers reader. See wire.h. */
-#include "milvus/wire.h"
+#include "base/wire.h"
 
 #include <string.h>
 
