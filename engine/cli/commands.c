@@ -34,6 +34,13 @@ static const mm_cli_example run_examples[] = {
     {"mmresume run job.yaml --set limits.rate='20000 rows/s'", "with a limit of its own"},
 };
 
+static const mm_cli_example dump_examples[] = {
+    {"mmresume dump products.yaml", "write the files that another machine will load"},
+};
+static const mm_cli_example load_examples[] = {
+    {"mmresume load products.yaml", "import them, index, load, verify"},
+};
+
 static const mm_cli_option resume_options[] = {
     SET_OPTION,
     {.name = "repair", .help = "write again what the last verification found wrong"},
@@ -129,6 +136,17 @@ static const mm_command commands[] = {
              "a new run is refused (exit 6) as long as an unfinished one exists, unless "
              "--or-resume is given. SIGINT or SIGTERM stops cleanly with exit 75, a second one at "
              "once; both are safe."},
+    {.name = "dump", .operand = "[JOB.yaml]", .operands_max = 1, .hint = MM_HINT_JOB_FILE, OPTIONS(run_options),
+     EXAMPLES(dump_examples), .run = mm_cmd_dump, .summary = "only write the staged files of a job",
+     .help = "Writes every row as files to target.staging, with a manifest for each collection, and verifies them; "
+             "the target is not asked. `mmresume load` of the same job file brings them in, also on another "
+             "machine that can read the folder or bucket.\n\n"
+             "It is a job of its own, NAME-dump: `mmresume resume NAME-dump` goes on with it."},
+    {.name = "load", .operand = "[JOB.yaml]", .operands_max = 1, .hint = MM_HINT_JOB_FILE, OPTIONS(run_options),
+     EXAMPLES(load_examples), .run = mm_cmd_load, .summary = "only load the staged files of a job",
+     .help = "Imports what `mmresume dump` left at target.staging, and ends with a verdict. The source of the "
+             "job file is not read.\n\n"
+             "It is a job of its own, NAME-load: `mmresume resume NAME-load` goes on with it."},
     {.name = "resume", .operand = "JOB", .operands_min = 1, .operands_max = 1, .hint = MM_HINT_JOB,
      OPTIONS(resume_options), EXAMPLES(resume_examples), .run = mm_cmd_resume,
      .summary = "go on with the unfinished run of a job",

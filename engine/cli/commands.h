@@ -9,6 +9,8 @@
 #include "run/run.h"
 
 mm_status mm_cmd_run(const mm_cli_args *args, mm_error *err);
+mm_status mm_cmd_dump(const mm_cli_args *args, mm_error *err);
+mm_status mm_cmd_load(const mm_cli_args *args, mm_error *err);
 mm_status mm_cmd_resume(const mm_cli_args *args, mm_error *err);
 mm_status mm_cmd_status(const mm_cli_args *args, mm_error *err);
 mm_status mm_cmd_plan(const mm_cli_args *args, mm_error *err);

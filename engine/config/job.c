@@ -65,6 +65,23 @@ static mm_status read_name(mm_config_reader *reader, const mm_node *root, const 
     return MM_OK;
 }
 
+/* The halves of a job have savepoints of their own: products-dump, products-load. */
+static mm_status name_half(mm_config_reader *reader, const mm_node *root, const char *half, const char **name,
+                           mm_error *err)
+{
+    if (strcmp(half, "both") == 0)
+        return MM_OK;
+    size_t size = strlen(*name) + strlen(half) + 2;
+    char *both = mm_arena_alloc(reader->arena, size);
+    if (both == NULL)
+        return no_memory(err);
+    snprintf(both, size, "%s-%s", *name, half);
+    if (!mm_job_name_valid(both))
+        return mm_node_error(root, reader->path, err, "`%s` is too long for the name of a job: set a shorter `job:`", both);
+    *name = both;
+    return MM_OK;
+}
+
 /* The driver named by section.driver. */
 static mm_status find_driver(mm_config_reader *reader, const mm_node *map, const char *section,
                              const mm_job_driver *drivers, size_t count, const mm_job_driver **out,
@@ -222,6 +239,8 @@ static mm_status read_root(mm_config_reader *reader, const mm_node *root,
     job->duplicates = duplicates_from(mm_options_str(top, "duplicates"));
     status = read_name(reader, root, mm_options_str(top, "job"), &job->name, err);
     if (status == MM_OK)
+        status = name_half(reader, root, mm_options_str(top, "half"), &job->name, err);
+    if (status == MM_OK)
         status = read_source(reader, mm_node_get(root, "source"), tables, job, err);
     if (status == MM_OK)
         status = read_target(reader, mm_node_get(root, "target"), tables, job, err);
@@ -253,6 +272,8 @@ mm_status mm_job_parse(const char *text, const char *path, const char *overrides
     status = mm_yaml_parse(&job->arena, text, strlen(text), path, &root, err);
     if (status == MM_OK)
         status = mm_node_override(&job->arena, root, overrides, err);
+    if (status == MM_OK)
+        status = mm_job_halve(&reader, root, err);
     if (status == MM_OK)
         status = read_root(&reader, root, tables, job, err);
     if (status == MM_OK)

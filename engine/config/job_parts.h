@@ -14,6 +14,9 @@ mm_status mm_job_hide_secrets(mm_job *job, const char *text, mm_error *err) MM_M
 /* Sets job->decides and job->fingerprint (fingerprint.c). */
 mm_status mm_job_fingerprint(mm_job *job, mm_error *err) MM_MUST_USE;
 
+/* `half: dump` and `half: load`: makes the tree that of the job which is this half (halves.c). */
+mm_status mm_job_halve(mm_config_reader *reader, mm_node *root, mm_error *err) MM_MUST_USE;
+
 /* Text between double quotes, as JSON and YAML both read it. */
 void mm_text_quote(mm_buffer *out, const char *text);
 /* A node as JSON; plain scalars that are numbers, truth values or null stay so. */

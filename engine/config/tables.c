@@ -10,6 +10,8 @@ static const mm_option job_table[] = {
      .help = "name of the job: 1 to 64 of A-Z a-z 0-9 . _ -, not beginning with a dot; default: the file's name without its extension"},
     {.name = "source", .type = MM_OPT_SECTION, .required = true, .help = "where rows come from"},
     {.name = "target", .type = MM_OPT_SECTION, .required = true, .help = "where rows go"},
+    {.name = "half", .type = MM_OPT_ENUM, .choices = "both|dump|load", .default_value = "both", .decides = true,
+     .help = "with target.staging: only write the staged files (mmresume dump), or only load them (mmresume load)"},
     {.name = "collections", .type = MM_OPT_SECTION,
      .help = "what to move; default: all that the source has, under the same names"},
     {.name = "limits", .type = MM_OPT_SECTION, .help = "bounds of a run"},
