@@ -4,7 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
-static const mm_format_driver *const formats[] = {&mm_format_parquet};
+static const mm_format_driver *const formats[] = {&mm_format_npy, &mm_format_parquet};
 
 const mm_format_driver *mm_format_find(const char *name)
 {

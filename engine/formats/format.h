@@ -51,6 +51,8 @@ typedef struct mm_format_driver {
     const char *name;      /* "parquet" */
     const char *extension; /* ".parquet" */
     bool file_per_field;
+    size_t group_bytes; /* of column values that write_rows should get at once, since they become a piece of the file
+                         * of their own (parquet: a row group); 0: any */
 
     /* MM_TARGET: the format cannot hold a field, by name and reason. */
     mm_status (*check)(const mm_schema *schema, bool for_import, mm_error *err);

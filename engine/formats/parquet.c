@@ -4,4 +4,5 @@
 const mm_format_driver mm_format_parquet = {
     .name = "parquet",
     .extension = ".parquet",
+    .group_bytes = (size_t)16 << 20,
 };
