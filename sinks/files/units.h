@@ -1,0 +1,30 @@
+/* The units of a `files` sink, for who imports them (or lists them elsewhere): what is sealed, and where it lies.
+ * Nothing is told here that a crash could take back: a unit is told when its record is committed, its files have
+ * their final names, and, where the place is an object store, it is carried there. */
+#ifndef MM_SINKS_FILES_UNITS_H
+#define MM_SINKS_FILES_UNITS_H
+
+#include "sinks/sink.h"
+#include "storage/storage.h"
+
+typedef struct mm_files_sealed {
+    uint32_t collection, partition, number; /* as in the key of its record: unit/<c>/<p>/<n> */
+    uint64_t rows;
+    uint64_t bytes; /* of all its files */
+    const char *const *keys; /* where its files lie: absolute local paths, or keys in the bucket; by field where the
+                              * format has a file a field. Borrowed for the call */
+    size_t key_count;
+} mm_files_sealed;
+
+typedef mm_status (*mm_files_sealed_fn)(void *context, const mm_files_sealed *unit, mm_error *err);
+
+/* Calls fn once for each sealed unit that this sink has not told yet (after open: for all of them). Any thread, also
+ * while lanes write. A status other than MM_OK of fn ends it and is returned; that unit is told again. */
+mm_status mm_files_units_take(mm_sink *files, mm_files_sealed_fn fn, void *context, mm_error *err) MM_MUST_USE;
+/* All lanes are closed and everything is committed: seals what is still open, so that the next _take tells it. A
+ * unit without rows goes. Idempotent. */
+mm_status mm_files_units_seal(mm_sink *files, mm_error *err) MM_MUST_USE;
+/* The storage in which the keys are; the sink's. */
+mm_storage *mm_files_storage(mm_sink *files);
+
+#endif
