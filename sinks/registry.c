@@ -44,6 +44,7 @@ static const char *missing_function(const mm_sink_driver *d)
         {"fence_move", d->fence_move != NULL || !fence},
         {"fence_drop", d->fence_drop != NULL || !fence},
         {"fence_highest", d->fence_highest != NULL || !fence},
+        {"adopts", d->adopts != NULL || d->adopt == NULL},
         {"count", d->count != NULL || !reads},
         {"read_back", d->read_back != NULL || !reads},
     };

@@ -6,6 +6,7 @@
 #define MM_SINKS_SINK_H
 
 #include "config/options.h"
+#include "formats/staged.h"
 #include "model/batch.h"
 
 #define MM_SINK_ABI 1
@@ -165,6 +166,11 @@ typedef struct mm_sink_driver {
      * classes RETRY, RATE and TOO_LARGE; with UNKNOWN all rows from `from` on are in doubt. */
     mm_status (*write)(mm_lane *lane, const mm_write *what, const mm_batch *batch,
                        size_t *acknowledged, mm_error *err);
+    /* Takes files that hold exactly the rows of a task in the collection's schema, in the place of a write of these
+     * rows; durable by flush, as write. adopts: whether this target takes files of this form, which it only looks
+     * at. Both may be NULL: the rows are read and written. */
+    bool (*adopts)(mm_sink *sink, uint32_t collection, const mm_staged *staged);
+    mm_status (*adopt)(mm_lane *lane, const mm_write *what, const mm_staged *staged, mm_error *err);
     /* Makes everything written through this lane durable. What must be known after a crash is put
      * into `changes` by mm_sink_change; the engine commits it with the cursors. Sinks with ACK have
      * no flush. */

@@ -6,6 +6,7 @@
 
 #include "base/util.h"
 #include "config/options.h"
+#include "formats/staged.h"
 #include "model/batch.h"
 
 #define MM_SOURCE_ABI 1
@@ -78,6 +79,10 @@ typedef struct mm_source_driver {
     mm_status (*next)(mm_reader *reader, size_t max_rows, size_t max_bytes, mm_batch *batch,
                       mm_error *err);
     void (*read_close)(mm_reader *reader);
+
+    /* The files of an extent, when it is the rows of whole files in the catalog's schema. MM_END: it is not. out's
+     * strings go into the arena. May be NULL. */
+    mm_status (*staged)(mm_source *source, const mm_extent *extent, mm_arena *arena, mm_staged *out, mm_error *err);
 
     /* Prints what `location` holds as lines of "key: value" into text (`mmresume inspect`), or
      * MM_NOT_FOUND when it is not of this driver's kind. May be NULL. */

@@ -13,6 +13,7 @@ typedef struct mm_flow {
     mm_batch *batch;   /* NULL once the target has the rows */
     mm_pool *pool;     /* where it came from */
     mm_buffer rejects; /* dead-letter lines of this batch */
+    mm_staged *staged; /* in the batch's arena: files in the place of rows; NULL: rows */
 } mm_flow;
 
 /* A task that is claimed. Filled by the committer when the claim is durable, read by the dumper and

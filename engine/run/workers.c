@@ -141,6 +141,71 @@ static mm_status check_extent_end(const reading *r, mm_error *err)
     return mm_session_check_source(r->p->session, err);
 }
 
+/* ---- whole files in the place of rows ---- */
+
+/* Source and sink know files, and nothing is to be done with the rows on their way: same fields, no thinning. */
+static bool may_hand_over(const reading *r)
+{
+    const mm_session *session = r->p->session;
+    if (r->p->work->kind != MM_TASK_COPY || session->sources->staged == NULL || session->sinks->adopt == NULL)
+        return false;
+    const mm_schema *from = &r->collection->from->schema, *to = r->collection->mapping->target;
+    if (r->slot->task.thin || r->row > 0 || from->field_count != to->field_count)
+        return false;
+    for (size_t i = 0; i < to->field_count; i++) {
+        const mm_field *a = &from->fields[i], *b = &to->fields[i];
+        if (r->collection->mapping->source_index[i] != (int)i || strcmp(a->name, b->name) != 0 || a->type != b->type ||
+            a->element_type != b->element_type || a->dim != b->dim || a->max_length != b->max_length ||
+            a->nullable != b->nullable)
+            return false;
+    }
+    return true;
+}
+
+/* The extent's files, if source and sink agree on them; MM_END: its rows are to be read. */
+static mm_status find_staged(const reading *r, const mm_extent *extent, mm_arena *arena, mm_staged *out, mm_error *err)
+{
+    const mm_session *session = r->p->session;
+    mm_status status = session->sources->staged(session->source, extent, arena, out, err);
+    if (status == MM_OK && !session->sinks->adopts(session->sink, r->slot->task.collection, out))
+        status = MM_END;
+    return status;
+}
+
+static mm_status hand_over(reading *r, const mm_extent *extent, mm_error *err)
+{
+    mm_pipeline *p = r->p;
+    mm_flow *flow = calloc(1, sizeof(*flow));
+    if (flow == NULL)
+        return mm_error_set(err, MM_NO_MEMORY, "out of memory for a file");
+    flow->pool = &p->pools[r->dumper];
+    flow->batch = mm_pool_take(flow->pool, &r->slot->abort);
+    if (flow->batch == NULL) {
+        free(flow);
+        return MM_INTERRUPTED;
+    }
+    mm_status status = MM_NO_MEMORY;
+    flow->staged = mm_arena_alloc(&flow->batch->arena, sizeof(*flow->staged));
+    if (flow->staged)
+        status = find_staged(r, extent, &flow->batch->arena, flow->staged, err);
+    if (status == MM_OK && flow->staged->rows != r->slot->task.rows)
+        status = mm_error_set(err, MM_CHANGED, "%s: a file has %llu rows where the plan has %llu",
+                              r->collection->from->schema.name, (unsigned long long)flow->staged->rows,
+                              (unsigned long long)r->slot->task.rows);
+    if (status != MM_OK) {
+        mm_flow_free(flow);
+        return status;
+    }
+    flow->item = (mm_core_item){.slot = r->slot_number, .end = {.row = flow->staged->rows}, .rows = flow->staged->rows,
+                                .bytes = r->slot->task.bytes};
+    r->row = flow->staged->rows;
+    pthread_mutex_lock(&p->lock);
+    mm_core_on_item(p->core, &flow->item);
+    mm_pipeline_pump(p);
+    pthread_mutex_unlock(&p->lock);
+    return MM_OK;
+}
+
 static mm_status read_task(mm_pipeline *p, const mm_core_command *command, mm_error *err)
 {
     mm_session *session = p->session;
@@ -151,8 +216,12 @@ static mm_status read_task(mm_pipeline *p, const mm_core_command *command, mm_er
     mm_extent extent = {.collection = r.collection->source, .partition = slot->task.partition,
                         .rows = slot->task.rows, .bytes = slot->task.bytes, .spec = slot->task.spec,
                         .spec_size = slot->task.spec_size};
-    mm_status status = session->sources->read_open(session->source, &extent, &command->cursor,
-                                                   MM_READ_ALL, &r.reader, err);
+    mm_status status = may_hand_over(&r) ? hand_over(&r, &extent, err) : MM_END;
+    if (status == MM_OK)
+        return check_extent_end(&r, err);
+    if (status != MM_END)
+        return status;
+    status = session->sources->read_open(session->source, &extent, &command->cursor, MM_READ_ALL, &r.reader, err);
     if (status != MM_OK)
         return status;
     while (status == MM_OK) {
@@ -228,6 +297,18 @@ static void note_times(mm_pipeline *p, uint64_t began, mm_status status)
     session->last_ack_ns = mm_clock_ns();
 }
 
+static mm_status write_or_adopt(mm_worker *w, const mm_write *what, mm_flow *flow, size_t *acknowledged,
+                                uint64_t *mismatched, mm_error *err)
+{
+    mm_pipeline *p = w->pipeline;
+    if (flow->staged == NULL)
+        return p->work->write(p->session, w->lane, what, flow->batch, acknowledged, mismatched, err);
+    mm_status status = p->session->sinks->adopt(w->lane, what, flow->staged, err);
+    if (status == MM_OK)
+        *acknowledged = (size_t)flow->staged->rows;
+    return status;
+}
+
 static void do_send(mm_worker *w, const mm_core_command *command)
 {
     mm_pipeline *p = w->pipeline;
@@ -241,11 +322,13 @@ static void do_send(mm_worker *w, const mm_core_command *command)
     size_t acknowledged = (size_t)command->from;
     uint64_t mismatched = 0;
     mm_error err = MM_ERROR_INIT;
-    mm_status status = keep_rate(p, flow->batch->rows - command->from, flow->batch->bytes, &err);
+    mm_status status = MM_OK;
+    if (flow->staged == NULL)
+        status = keep_rate(p, flow->batch->rows - command->from, flow->batch->bytes, &err);
     MM_FAILPOINT("lane.before_send");
     uint64_t began = mm_clock_ns();
     if (status == MM_OK)
-        status = p->work->write(p->session, w->lane, &what, flow->batch, &acknowledged, &mismatched, &err);
+        status = write_or_adopt(w, &what, flow, &acknowledged, &mismatched, &err);
     MM_FAILPOINT("lane.after_send");
     pthread_mutex_lock(&p->lock);
     note_times(p, began, status);
