@@ -193,7 +193,7 @@ static mm_status open_element(xml *x)
         return malformed(x, "a second root element");
     }
     size_t at = x->path_size[x->depth], slash = at > 0 ? 1 : 0;
-    if (x->depth == MM_XML_DEPTH || length > MM_XML_PATH - 1 - slash - at) {
+    if (x->depth == MM_XML_DEPTH || at + slash + length >= MM_XML_PATH) {
         return malformed(x, "elements nested too deep");
     }
     if (slash) {

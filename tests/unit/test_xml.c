@@ -61,6 +61,11 @@ static void what_is_not_well_formed_is_refused_with_the_byte(void **state)
         assert_non_null(strstr(err.text, "XML answer: "));
         mm_buffer_free(&seen);
     }
+    char deep[5 * MM_XML_PATH]; /* a path that is one byte too long, and one whose length would underflow */
+    for (int last = 1; last <= 2; last++) {
+        int size = snprintf(deep, sizeof(deep), "<%0*d><%0*d><c>", MM_XML_PATH - 3, 1, last, 1);
+        assert_int_equal(mm_xml_walk(deep, (size_t)size, note, NULL, NULL), MM_DATA);
+    }
     mm_buffer seen = MM_BUFFER_INIT;
     assert_int_equal(mm_xml_walk("<a>b\0c</a>", 10, note, &seen, NULL), MM_DATA);
     mm_buffer_free(&seen);
