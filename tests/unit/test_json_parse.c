@@ -1,0 +1,199 @@
+/* The pull parser: every kind of value, strictness, the byte of a failure, and texts that are cut in the middle. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "formats/json_parse.h"
+
+/* Copied to the very end of an allocation, so that a sanitizer sees a read behind it. */
+static mm_status skip_all(const char *text, size_t size, bool whole, mm_error *err)
+{
+    mm_json json;
+    const char *value;
+    size_t length;
+    char *copy = malloc(size + 1);
+    memcpy(copy, text, size);
+    char *exact = realloc(copy, size > 0 ? size : 1);
+    mm_json_open(&json, "t", exact, size);
+    json.whole = whole;
+    mm_status status = mm_json_skip(&json, &value, &length, err);
+    if (status == MM_OK && whole)
+        status = mm_json_finish(&json, err);
+    mm_json_close(&json);
+    free(exact);
+    return status;
+}
+
+static void what_is_no_json_is_refused_with_its_byte(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        const char *words;
+    } rows[] = {
+        {"", "byte 0"}, {" ", "byte 1"}, {"nul", "byte 3"}, {"nulL", "null is wanted"}, {"NaN", "byte 0: a value is wanted, not 'N'"},
+        {"Infinity", "not 'I'"}, {"[1,]", "byte 3"}, {"[1 2]", "byte 3: ',' or ']'"}, {"{\"a\":1,}", "byte 7"},
+        {"{\"a\" 1}", "':'"}, {"{a:1}", "byte 1"}, {"{1:1}", "a string is wanted, not a number"}, {"[01]", "byte 1: malformed"},
+        {"[1.]", "malformed"}, {"[+1]", "byte 1"}, {"[.5]", "byte 1"}, {"[1e]", "malformed"}, {"'a'", "byte 0"},
+        {"\"a", "byte 2"}, {"\"\\x\"", "byte 1: unknown escape"}, {"\"\\u12g4\"", "byte 5"}, {"\"\\ud800\"", "surrogate"},
+        {"\"\\udc00\\ud800\"", "surrogate"}, {"\"\\ud800\\u0041\"", "surrogate"}, {"\"a\nb\"", "byte 2: control"}, {"\"\xff\"", "byte 1: not UTF-8"},
+        {"\"\xc0\x80\"", "not UTF-8"}, {"\"\xed\xa0\x80\"", "not UTF-8"}, {"\"\xf5\x80\x80\x80\"", "not UTF-8"},
+        {"\"\xe2\x82\"", "not UTF-8"}, {"1 2", "byte 2: the end of the text"}, {"[]]", "byte 2"}, {"{\"a\":}", "byte 5"},
+        {"\"\\\"", "byte 3"}, {"[", "byte 1"}, {"{\"a\":[{\"b\":[1,{\"c\":tru}]}]}", "byte 19"}, {"\"\\u12\"", "hexadecimal"},
+    };
+    for (size_t i = 0; i < MM_COUNT(rows); i++) {
+        mm_error err = MM_ERROR_INIT;
+        mm_status status = skip_all(rows[i].text, strlen(rows[i].text), true, &err);
+        if (status != MM_DATA || strstr(err.text, rows[i].words) == NULL)
+            fail_msg("%s: status %d, %s", rows[i].text, (int)status, err.text);
+    }
+}
+
+static const char sample[] =
+    " { \"a\" : [ 1 , -2.5e+3 , true , false , null , \"x\\n\\\"\\u00e9\\ud83d\\ude00y\" , [ ] , { } ] , \"\xc3\xa9\" : { \"b\" : [[[0]]] } } ";
+
+static void a_text_that_is_cut_anywhere_waits_for_more(void **state)
+{
+    (void)state;
+    mm_error err = MM_ERROR_INIT;
+    assert_int_equal(skip_all(sample, sizeof(sample) - 1, true, &err), MM_OK);
+    for (size_t size = 0; size < sizeof(sample) - 2; size++) { /* less the last blank the text is whole */
+        mm_status status = skip_all(sample, size, false, &err);
+        if (status != MM_END)
+            fail_msg("%zu bytes: status %d, %s", size, (int)status, err.text);
+        assert_int_equal(skip_all(sample, size, true, &err), MM_DATA);
+    }
+}
+
+static void values_come_out_as_they_are(void **state)
+{
+    (void)state;
+    mm_json json;
+    mm_error err = MM_ERROR_INIT;
+    const char *text;
+    size_t size;
+    bool more, truth;
+    mm_number number;
+    mm_json_kind kind;
+    mm_json_open(&json, "t", sample, sizeof(sample) - 1);
+    assert_int_equal(mm_json_peek(&json, &kind, &err), MM_OK);
+    assert_int_equal(kind, MM_JSON_OBJECT);
+    assert_int_equal(mm_json_enter(&json, MM_JSON_OBJECT, &err), MM_OK);
+    assert_int_equal(mm_json_next_key(&json, &text, &size, &more, &err), MM_OK);
+    assert_true(more && size == 1 && text[0] == 'a');
+    assert_int_equal(mm_json_enter(&json, MM_JSON_ARRAY, &err), MM_OK);
+    assert_int_equal(mm_json_next_item(&json, &more, &err), MM_OK);
+    assert_int_equal(mm_json_number(&json, &number, &err), MM_OK);
+    assert_true(number.integer && number.digits == 1);
+    assert_int_equal(mm_json_next_item(&json, &more, &err), MM_OK);
+    assert_int_equal(mm_json_number(&json, &number, &err), MM_OK);
+    assert_true(mm_number_double(&number) == -2500.0);
+    assert_int_equal(mm_json_next_item(&json, &more, &err), MM_OK);
+    assert_int_equal(mm_json_bool(&json, &truth, &err), MM_OK);
+    assert_true(truth);
+    assert_int_equal(mm_json_next_item(&json, &more, &err), MM_OK);
+    assert_int_equal(mm_json_bool(&json, &truth, &err), MM_OK);
+    assert_false(truth);
+    assert_int_equal(mm_json_next_item(&json, &more, &err), MM_OK);
+    assert_int_equal(mm_json_null(&json, &err), MM_OK);
+    assert_int_equal(mm_json_next_item(&json, &more, &err), MM_OK);
+    assert_int_equal(mm_json_string(&json, &text, &size, &err), MM_OK);
+    assert_int_equal(size, 10);
+    assert_memory_equal(text, "x\n\"\xc3\xa9\xf0\x9f\x98\x80y", 10);
+    assert_int_equal(mm_json_next_item(&json, &more, &err), MM_OK);
+    assert_int_equal(mm_json_skip(&json, &text, &size, &err), MM_OK);
+    assert_memory_equal(text, "[ ]", size);
+    assert_int_equal(mm_json_next_item(&json, &more, &err), MM_OK);
+    assert_int_equal(mm_json_enter(&json, MM_JSON_OBJECT, &err), MM_OK);
+    assert_int_equal(mm_json_next_key(&json, &text, &size, &more, &err), MM_OK);
+    assert_false(more);
+    assert_int_equal(mm_json_next_item(&json, &more, &err), MM_OK);
+    assert_false(more);
+    assert_int_equal(mm_json_next_key(&json, &text, &size, &more, &err), MM_OK);
+    assert_true(more && size == 2);
+    assert_int_equal(mm_json_skip(&json, &text, &size, &err), MM_OK);
+    assert_int_equal(mm_json_next_key(&json, &text, &size, &more, &err), MM_OK);
+    assert_false(more);
+    assert_int_equal(mm_json_finish(&json, &err), MM_OK);
+    mm_json_close(&json);
+}
+
+static void vectors_have_bounds(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        mm_status status;
+        size_t count;
+    } rows[] = {{"[1,2.5,-3e-1]", MM_OK, 3}, {"[]", MM_OK, 0}, {"[1,2,3,4]", MM_DATA, 0}, {"[1,\"2\"]", MM_DATA, 0},
+                {"[1e39]", MM_DATA, 0}, {"[1,null]", MM_DATA, 0}};
+    for (size_t i = 0; i < MM_COUNT(rows); i++) {
+        mm_json json;
+        mm_error err = MM_ERROR_INIT;
+        float out[3];
+        size_t count = 0;
+        mm_json_open(&json, "t", rows[i].text, strlen(rows[i].text));
+        assert_int_equal(mm_json_floats(&json, out, 3, &count, &err), rows[i].status);
+        assert_int_equal(count, rows[i].count);
+        if (count == 3)
+            assert_true(out[0] == 1.0f && out[1] == 2.5f && out[2] == -0.3f);
+        mm_json_close(&json);
+    }
+}
+
+static void nesting_is_bounded(void **state)
+{
+    (void)state;
+    char deep[2 * MM_JSON_DEPTH + 2];
+    mm_error err = MM_ERROR_INIT;
+    memset(deep, '[', MM_JSON_DEPTH + 1);
+    memset(deep + MM_JSON_DEPTH + 1, ']', MM_JSON_DEPTH + 1);
+    assert_int_equal(skip_all(deep + 1, 2 * MM_JSON_DEPTH, true, &err), MM_OK);
+    assert_int_equal(skip_all(deep, sizeof(deep), true, &err), MM_DATA);
+    assert_non_null(strstr(err.text, "levels"));
+}
+
+static void texts_are_written_so_that_they_read_back(void **state)
+{
+    (void)state;
+    static const char bytes[] = "a\"\\/\b\n\r\t\x01\x1f\0\xc3\xa9\x7f";
+    mm_buffer out = MM_BUFFER_INIT;
+    mm_json json;
+    mm_error err = MM_ERROR_INIT;
+    const char *text;
+    size_t size;
+    assert_true(mm_json_put_string(&out, bytes, sizeof(bytes)));
+    mm_json_open(&json, "t", out.data, out.size);
+    assert_int_equal(mm_json_string(&json, &text, &size, &err), MM_OK);
+    assert_int_equal(size, sizeof(bytes));
+    assert_memory_equal(text, bytes, size);
+    mm_json_close(&json);
+    size_t before = out.size;
+    assert_false(mm_json_put_string(&out, "\xff", 1));
+    assert_int_equal(out.size, before);
+    out.size = 0;
+    assert_true(mm_json_put_compact(&out, " { \"a b\\\" \" : [ 1 ,\n 2 ] } ", 27));
+    assert_int_equal(out.size, 16);
+    assert_memory_equal(out.data, "{\"a b\\\" \":[1,2]}", 16);
+    assert_false(mm_json_put_compact(&out, "{} x", 4));
+    assert_false(mm_json_put_compact(&out, "", 0));
+    mm_buffer_free(&out);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_no_json_is_refused_with_its_byte),
+        cmocka_unit_test(a_text_that_is_cut_anywhere_waits_for_more),
+        cmocka_unit_test(values_come_out_as_they_are),
+        cmocka_unit_test(vectors_have_bounds),
+        cmocka_unit_test(nesting_is_bounded),
+        cmocka_unit_test(texts_are_written_so_that_they_read_back),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
