@@ -5,24 +5,15 @@
 #include <ctype.h>
 #include <curl/curl.h>
 #include <poll.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "net/transport.h"
 
 #define GRPC_WAIT_MS 100
 #define GRPC_DOWNLOAD_BUFFER (512L * 1024)
-
-static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
-static CURLcode curl_started;
-
-static void start_curl(void)
-{
-    curl_started = curl_global_init(CURL_GLOBAL_DEFAULT);
-}
 
 /* --- callbacks -------------------------------------------------------------------------------- */
 
@@ -296,9 +287,9 @@ static bool set_curl(mm_grpc_channel *ch)
 
 mm_status mm_grpc_open(const mm_grpc_config *config, mm_grpc_channel **out, mm_error *err)
 {
-    pthread_once(&curl_once, start_curl);
-    if (curl_started != CURLE_OK) {
-        return mm_error_set(err, MM_BUG, "libcurl does not start: %s", curl_easy_strerror(curl_started));
+    mm_status status = mm_transport_start(err);
+    if (status != MM_OK) {
+        return status;
     }
     mm_grpc_channel *ch = calloc(1, sizeof(*ch));
     if (ch == NULL) {
@@ -308,7 +299,7 @@ mm_status mm_grpc_open(const mm_grpc_config *config, mm_grpc_channel **out, mm_e
     ch->connect_timeout_ms = config->connect_timeout_ms > 0 ? config->connect_timeout_ms : 10000;
     ch->reply_max = config->reply_max > 0 ? config->reply_max : (size_t)256 << 20;
     ch->reuse_bug = curl_version_info(CURLVERSION_NOW)->version_num < 0x080000;
-    mm_status status = set_endpoint(ch, config, err);
+    status = set_endpoint(ch, config, err);
     if (status != MM_OK) {
         goto fail;
     }
@@ -441,25 +432,6 @@ static CURLcode transfer(mm_grpc_channel *ch)
     return result;
 }
 
-/* Runs libcurl with SIGPIPE kept away from the process: OpenSSL writes with write(2). */
-static CURLcode perform_quietly(mm_grpc_channel *ch)
-{
-    sigset_t pipe_set, old, pending;
-    sigemptyset(&pipe_set);
-    sigaddset(&pipe_set, SIGPIPE);
-    sigpending(&pending);
-    bool was_pending = sigismember(&pending, SIGPIPE) == 1;
-    pthread_sigmask(SIG_BLOCK, &pipe_set, &old);
-    CURLcode code = transfer(ch);
-    if (!was_pending) {
-        const struct timespec now = {0, 0};
-        while (sigtimedwait(&pipe_set, NULL, &now) > 0) {
-        }
-    }
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    return code;
-}
-
 static CURLcode attempt(mm_grpc_channel *ch, uint64_t timeout_ms, bool reuse_only)
 {
     begin_attempt(ch);
@@ -471,7 +443,11 @@ static CURLcode attempt(mm_grpc_channel *ch, uint64_t timeout_ms, bool reuse_onl
         curl_easy_setopt(ch->curl, CURLOPT_FRESH_CONNECT, ch->reuse_bug && !reuse_only ? 1L : 0L);
     }
     curl_easy_setopt(ch->curl, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
-    return perform_quietly(ch);
+    mm_transport_signals signals;
+    mm_transport_hide_sigpipe(&signals);
+    CURLcode code = transfer(ch);
+    mm_transport_show_sigpipe(&signals);
+    return code;
 }
 
 mm_status mm_grpc_perform(mm_grpc_channel *ch, const mm_grpc_call *call, mm_grpc_reply *reply,
