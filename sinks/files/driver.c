@@ -41,28 +41,26 @@ static mm_status safe_name(const char *name, const char *what, char **out, mm_er
     return MM_OK;
 }
 
-/* As many rows as the widest field lets a file have. */
-static mm_status open_fields(mm_files_collection *c, uint64_t file_size, mm_error *err)
+static mm_status open_files(mm_sink *sink, mm_files_collection *c, mm_error *err)
 {
     const mm_schema *schema = c->plan->schema;
-    size_t widest = 1;
     if (schema->field_count == 0)
         return mm_error_set(err, MM_TARGET, "collection %s has no fields", c->plan->name);
+    mm_status status = sink->format->check(schema, sink->for_import, err);
+    if (status != MM_OK)
+        return status;
+    c->file_count = sink->format->file_per_field ? schema->field_count : 1;
     c->columns = calloc(schema->field_count, sizeof(*c->columns));
-    c->names = calloc(schema->field_count, sizeof(*c->names));
+    c->names = calloc(c->file_count, sizeof(*c->names));
     if (c->columns == NULL || c->names == NULL)
         return no_memory(err);
-    for (size_t i = 0; i < schema->field_count; i++) {
-        mm_status status = mm_npy_column_of(&schema->fields[i], &c->columns[i], err);
-        if (status == MM_OK)
-            status = safe_name(schema->fields[i].name, "field", &c->names[i], err);
-        if (status != MM_OK)
-            return status;
-        if (c->columns[i].width > widest)
-            widest = c->columns[i].width;
-    }
-    c->rows_max = file_size > widest ? file_size / widest : 1;
-    return MM_OK;
+    for (size_t i = 0; status == MM_OK && i < c->file_count; i++)
+        status = safe_name(sink->format->file_per_field ? schema->fields[i].name : "rows", "field", &c->names[i], err);
+    for (size_t i = 0; status == MM_OK && sink->format->file_per_field && i < schema->field_count; i++)
+        status = mm_npy_column_of(&schema->fields[i], &c->columns[i], err);
+    uint64_t rows_max = sink->format->rows_max(schema, sink->file_size);
+    c->rows_max = rows_max ? rows_max : UINT64_MAX;
+    return status;
 }
 
 static mm_status open_partitions(mm_files_collection *c, mm_error *err)
@@ -89,7 +87,7 @@ static mm_status open_collection(mm_sink *sink, const mm_sink_args *args, size_t
     c->plan = &args->collections[number];
     mm_status status = safe_name(c->plan->name, "collection", &name, err);
     if (status == MM_OK)
-        status = open_fields(c, sink->file_size, err);
+        status = open_files(sink, c, err);
     if (status == MM_OK)
         status = open_partitions(c, err);
     if (status != MM_OK) {
@@ -108,11 +106,10 @@ static void files_close(mm_sink *sink)
     if (sink == NULL)
         return;
     for (size_t i = 0; i < sink->unit_count; i++)
-        mm_files_unit_free(sink->units[i],
-                           sink->collections[sink->units[i]->collection].plan->schema->field_count);
+        mm_files_unit_free(sink->units[i]);
     for (size_t i = 0; i < sink->collection_count; i++) {
         mm_files_collection *c = &sink->collections[i];
-        for (size_t j = 0; c->names && j < c->plan->schema->field_count; j++)
+        for (size_t j = 0; c->names && j < c->file_count; j++)
             free(c->names[j]);
         for (size_t j = 0; j < c->partition_count; j++)
             free(c->partitions[j].folder);
@@ -139,12 +136,16 @@ static mm_status files_open(const mm_sink_args *args, mm_sink **out, mm_error *e
     mm_status status = MM_OK;
     const char *path = mm_options_str(args->options, "path");
     sink->path = strdup(path);
+    sink->format = mm_format_find(mm_options_str(args->options, "format"));
     sink->file_size = mm_options_size(args->options, "file_size");
+    sink->group_bytes = sink->format ? sink->format->group_bytes : 0;
     sink->host = *args->host;
     sink->collections = calloc(args->collection_count ? args->collection_count : 1, sizeof(*sink->collections));
     snprintf(sink->suffix, sizeof(sink->suffix), ".part-%.16s-%" PRIu32, args->job_tag, args->run);
     if (sink->path == NULL || sink->collections == NULL)
         status = no_memory(err);
+    else if (sink->format == NULL)
+        status = mm_error_set(err, MM_BUG, "no format %s", mm_options_str(args->options, "format"));
     else if (strstr(path, "://"))
         status = mm_error_set(err, MM_TARGET, "path %s: the target files writes to local folders only", path);
     for (size_t i = 0; status == MM_OK && i < args->collection_count; i++) {
@@ -179,7 +180,6 @@ static mm_status settle_record(mm_sink *sink, const char *key, const char *value
         return MM_OK;
     if (status != MM_OK)
         return status;
-    size_t fields = sink->collections[unit->collection].plan->schema->field_count;
     status = mm_files_unit_settle(sink, unit, &gone, err);
     unit->idle = unit->state == MM_FILES_OPEN;
     MM_FAILPOINT("files.settle.unit");
@@ -188,7 +188,7 @@ static mm_status settle_record(mm_sink *sink, const char *key, const char *value
     if (status == MM_OK && !gone)
         status = mm_files_add_unit(sink, unit, err);
     if (status != MM_OK || gone)
-        mm_files_unit_free(unit, fields);
+        mm_files_unit_free(unit);
     return status;
 }
 

@@ -2,23 +2,26 @@
  *
  *   <path>/<collection>/manifest.json                       published last, by rename
  *   <path>/<collection>/<partition>/<NNNNN>/<field>.npy     one folder a unit, one file a field
+ *   <path>/<collection>/<partition>/<NNNNN>.parquet         or one file a unit, as the format has it
  *
- * While a collection is being written its files are called <field>.npy.part-<tag>-<run>, by which the
- * job knows its own; they get their names in the step `seal`, when all tasks are done and committed, so
- * that at no moment a .npy stands there that the savepoint store does not vouch for in full.
+ * While a collection is being written its files are called <field>.npy.part-<tag>-<run> (one file a unit:
+ * .<NNNNN>/rows.parquet.part-<tag>-<run>), by which the job knows its own; they get their names in the step
+ * `seal`, when all tasks are done and committed, so that at no moment a file stands there that the savepoint
+ * store does not vouch for in full.
  *
  * A unit is written by one lane at a time. Its record in the store, key unit/<c>/<p>/<n> (plan numbers
- * of collection and partition, unit number), says how many rows are vouched for, of which task they are,
- * and, once no row can come any more, the checksums. The record with 0 rows is committed before the
- * folder is made: there is no folder without a record. Records with rows are committed by the engine
- * together with the tasks' cursors (flush), so a crash leaves each file with at least the recorded
- * rows, and settle cuts off the rest. */
+ * of collection and partition, unit number), says how many rows are vouched for, of which task they are, how many
+ * bytes of each file hold them, the format's state to go on from there and, once no row can come any more, the
+ * checksums. The record with 0 rows is committed before the folder is made: there is no folder without a record.
+ * Records with rows are committed by the engine together with the tasks' cursors (flush), so a crash leaves each
+ * file with at least the recorded bytes, and settle cuts off the rest. */
 #ifndef MM_SINKS_FILES_INTERNAL_H
 #define MM_SINKS_FILES_INTERNAL_H
 
 #include <pthread.h>
 #include <xxhash.h>
 
+#include "formats/format.h"
 #include "formats/npy.h"
 #include "sinks/sink.h"
 
@@ -29,14 +32,15 @@ typedef struct mm_files_run {
 
 typedef enum mm_files_unit_state {
     MM_FILES_OPEN, /* rows may be added */
-    MM_FILES_FULL, /* no more rows; header and checksums are final, not yet recorded */
+    MM_FILES_FULL, /* no more rows; the files are finished, not yet recorded */
     MM_FILES_SEALED
 } mm_files_unit_state;
 
 typedef struct mm_files_file {
     int fd;             /* -1: not open */
-    XXH3_state_t *hash; /* of header and rows so far; NULL: not followed */
-    uint64_t checksum;  /* of the whole file, valid when the unit's hashed_rows == rows */
+    uint64_t size;
+    XXH3_state_t *hash; /* of what was put so far; NULL: not followed */
+    uint64_t checksum;  /* of the whole file, valid when the unit is finished */
     uint64_t started;   /* bytes whose writeback was started */
 } mm_files_file;
 
@@ -45,8 +49,13 @@ typedef struct mm_files_unit {
     mm_files_unit_state state;
     uint64_t rows;
     uint64_t flushed_rows; /* on the disk; more are in doubt */
-    uint64_t hashed_rows;  /* rows for which header and checksums were made */
-    mm_files_file *files; /* one for each field */
+    const mm_format_driver *format;
+    mm_format_writer *writer; /* NULL: not open, or finished */
+    char *format_state; /* recorded by a former process; NULL: the unit is new */
+    mm_files_file *files;
+    size_t file_count;
+    struct mm_files_gather *gather; /* rows that wait for others; belongs to the lane that holds the unit */
+    bool finished; /* ends and checksums of the files are there for these rows */
     mm_files_run *runs;
     size_t run_count, run_capacity;
     size_t group_count; /* runs that do not just go on in the task of the one before */
@@ -54,8 +63,6 @@ typedef struct mm_files_unit {
     bool fresh;  /* its folder entries are not yet synced */
     bool failed; /* what is on disk or in `runs` is not known: only settle helps */
 } mm_files_unit;
-
-#define MM_FILES_HASHED_NONE UINT64_MAX
 
 typedef struct mm_files_partition {
     const char *name; /* MM_DEFAULT_PARTITION where the plan has none */
@@ -67,8 +74,9 @@ typedef struct mm_files_partition {
 typedef struct mm_files_collection {
     const mm_sink_collection *plan;
     mm_npy_column *columns;
-    char **names; /* safe file names of the fields */
-    uint64_t rows_max; /* of a unit */
+    char **names; /* of a unit's files, without the extension: safe file names of the fields, or "rows" */
+    size_t file_count; /* of a unit */
+    uint64_t rows_max; /* of a unit; UINT64_MAX: its size decides */
     char *final, *beside, *root;
     char id[96]; /* of the folder that root is; empty before the step `prepare` */
     char old[96]; /* of the folder that is to be replaced; empty: none */
@@ -78,7 +86,10 @@ typedef struct mm_files_collection {
 
 struct mm_sink {
     char *path;
+    const mm_format_driver *format;
+    bool for_import;
     uint64_t file_size;
+    size_t group_bytes; /* that a lane gathers before they become a piece of a file; 0: nothing is gathered */
     char suffix[48]; /* ".part-<tag>-<run>" */
     mm_sink_host host;
     mm_files_collection *collections;
@@ -113,33 +124,58 @@ mm_status mm_files_read_text(const char *path, struct mm_buffer *text, mm_error 
 
 /* --- unit.c: the files of one unit --- */
 
-mm_files_unit *mm_files_unit_new(const mm_files_collection *collection);
-void mm_files_unit_free(mm_files_unit *unit, size_t fields);
-/* <root>/<partition>/<NNNNN>, and a file of it: by its part name, or by its name. malloc'd. */
-char *mm_files_unit_folder(const mm_sink *sink, const mm_files_unit *unit);
-char *mm_files_unit_path(const mm_sink *sink, const mm_files_unit *unit, size_t field, bool part);
-/* Makes folder and files. MM_TARGET with *taken: the folder is there already. */
+mm_files_unit *mm_files_unit_new(const mm_sink *sink, uint32_t collection);
+void mm_files_unit_free(mm_files_unit *unit);
+/* Makes folder and files. MM_TARGET with *taken: the number is taken already. */
 mm_status mm_files_unit_create(mm_sink *sink, mm_files_unit *unit, bool *taken, mm_error *err);
+/* Opens files and writer, where they are not; to go on, or to sync. */
 mm_status mm_files_unit_open(mm_sink *sink, mm_files_unit *unit, mm_error *err);
-void mm_files_unit_close(mm_files_unit *unit, size_t fields);
+/* The files only: the writer stays. */
+void mm_files_unit_close(mm_files_unit *unit);
 /* Appends rows [from, from + count) of a batch; they fit in. */
-mm_status mm_files_unit_append(mm_sink *sink, mm_files_unit *unit, uint64_t task, const mm_batch *batch,
-                               size_t from, size_t count, mm_error *err);
-/* Header and checksums for the rows that are there now. */
+mm_status mm_files_unit_append(mm_sink *sink, mm_files_unit *unit, const mm_batch *batch, size_t from, size_t count,
+                               mm_error *err);
+/* Bytes of its largest file. */
+uint64_t mm_files_unit_size(const mm_files_unit *unit);
+/* Ends the files after the rows that are there now, and makes their checksums. No row can be added afterwards. */
 mm_status mm_files_unit_finish(mm_sink *sink, mm_files_unit *unit, mm_error *err);
 /* Data, and on the first call the folders, to the disk. */
 mm_status mm_files_unit_sync(mm_sink *sink, mm_files_unit *unit, mm_error *err);
-/* Cuts the files back to the recorded rows; a unit without rows goes (*gone). */
+
+/* --- unit_disk.c: where the files of a unit lie --- */
+
+/* The folder of its part files; a file of it, by its part name or by its name; that relative to the collection's
+ * root. malloc'd, NULL: out of memory. */
+char *mm_files_unit_folder(const mm_sink *sink, const mm_files_unit *unit);
+char *mm_files_unit_path(const mm_sink *sink, const mm_files_unit *unit, size_t file, bool part);
+char *mm_files_unit_name(const mm_sink *sink, const mm_files_unit *unit, size_t file);
+/* Opens a file by its part name or, when that is gone and `any`, its own. MM_NOT_FOUND. */
+mm_status mm_files_unit_open_file(const mm_sink *sink, const mm_files_unit *unit, size_t file, int flags, bool any,
+                                  int *out, mm_error *err);
+mm_status mm_files_unit_make_folder(mm_sink *sink, mm_files_unit *unit, bool *taken, mm_error *err);
+mm_status mm_files_unit_sync_folders(const mm_sink *sink, const mm_files_unit *unit, mm_error *err);
+/* Cuts the files back to the recorded sizes; a unit without rows goes (*gone). */
 mm_status mm_files_unit_settle(mm_sink *sink, mm_files_unit *unit, bool *gone, mm_error *err);
 /* Part names to final names; idempotent. */
 mm_status mm_files_unit_rename(mm_sink *sink, mm_files_unit *unit, mm_error *err);
-/* Rows that a reader of the files finds: the least of what headers and sizes say. */
-mm_status mm_files_unit_count(mm_sink *sink, const mm_files_unit *unit, uint64_t *rows, mm_error *err);
+
+/* --- gather.c: rows on their way to becoming a row group --- */
+
+typedef struct mm_files_gather mm_files_gather;
+mm_status mm_files_gather_new(const mm_schema *schema, mm_files_gather **out, mm_error *err);
+void mm_files_gather_free(mm_files_gather *gather);
+/* Copies rows [from, from + count). After a failure the gather is good for free only. */
+mm_status mm_files_gather_add(mm_files_gather *gather, const mm_batch *batch, size_t from, size_t count, mm_error *err);
+/* What is gathered; good until the next call. */
+const mm_batch *mm_files_gather_batch(const mm_files_gather *gather);
+size_t mm_files_gather_bytes(const mm_files_gather *gather); /* NULL: 0 */
+void mm_files_gather_empty(mm_files_gather *gather);
+/* Bytes that rows take in columns. */
+size_t mm_files_rows_bytes(const mm_batch *batch, size_t from, size_t count);
 
 /* --- record.c: units as text in the savepoint store --- */
 
-mm_status mm_files_record(const mm_sink *sink, const mm_files_unit *unit, char **key, char **value,
-                          mm_error *err);
+mm_status mm_files_record(const mm_files_unit *unit, char **key, char **value, mm_error *err);
 /* MM_END: the key is not one of a unit. */
 mm_status mm_files_record_parse(mm_sink *sink, const char *key, const char *value, mm_files_unit **out,
                                 mm_error *err);

@@ -23,16 +23,12 @@ struct mm_lane {
     mm_sink *sink;
     mm_files_unit **units; /* held by this lane, the one written last at the end */
     size_t count, capacity;
+    size_t gathered; /* bytes that wait in its units for becoming pieces of files */
 };
 
 mm_sink *mm_files_lane_sink(mm_lane *lane)
 {
     return lane->sink;
-}
-
-static size_t fields_of(const mm_sink *sink, const mm_files_unit *unit)
-{
-    return sink->collections[unit->collection].plan->schema->field_count;
 }
 
 mm_status mm_files_lane_open(mm_sink *sink, uint32_t number, mm_lane **out, mm_error *err)
@@ -99,6 +95,18 @@ static mm_files_unit *take_idle(mm_sink *sink, uint32_t collection, uint32_t par
     return found;
 }
 
+/* The number of a unit's name: "00012", ".00012", "00012.parquet". False: not one. */
+static bool number_of_name(const char *name, uint32_t *out)
+{
+    char *end;
+    name += name[0] == '.';
+    unsigned long number = strtoul(name, &end, 10);
+    if (name[0] < '0' || name[0] > '9' || (*end != '\0' && *end != '.') || number >= UINT32_MAX)
+        return false;
+    *out = (uint32_t)number;
+    return true;
+}
+
 /* One above the highest number in the folder. */
 static mm_status scan_numbers(const char *path, uint32_t *next, mm_error *err)
 {
@@ -109,12 +117,11 @@ static mm_status scan_numbers(const char *path, uint32_t *next, mm_error *err)
         return mm_error_errno(err, MM_IO, "%s", path);
     struct dirent *entry;
     while (folder && (entry = readdir(folder)) != NULL) {
-        char *end;
-        unsigned long number = strtoul(entry->d_name, &end, 10);
-        if (entry->d_name[0] < '0' || entry->d_name[0] > '9' || *end != '\0' || number >= UINT32_MAX)
+        uint32_t number;
+        if (!number_of_name(entry->d_name, &number))
             continue;
         if (!any || number > highest)
-            highest = (uint32_t)number;
+            highest = number;
         any = true;
     }
     if (folder)
@@ -154,7 +161,7 @@ static mm_status next_number(mm_sink *sink, uint32_t collection, uint32_t partit
 static mm_status record_unit(mm_sink *sink, const mm_files_unit *unit, bool gone, mm_error *err)
 {
     char *key, *value;
-    mm_status status = mm_files_record(sink, unit, &key, &value, err);
+    mm_status status = mm_files_record(unit, &key, &value, err);
     if (status != MM_OK)
         return status;
     status = sink->host.record(sink->host.context, key, gone ? NULL : value, err);
@@ -170,10 +177,9 @@ static mm_status new_unit(mm_sink *sink, uint32_t collection, uint32_t partition
     mm_files_unit *unit = NULL;
     mm_status status = MM_OK;
     for (bool taken = true; taken;) {
-        unit = mm_files_unit_new(&sink->collections[collection]);
+        unit = mm_files_unit_new(sink, collection);
         if (unit == NULL)
             return mm_error_set(err, MM_NO_MEMORY, "out of memory for a unit");
-        unit->collection = collection;
         unit->partition = partition;
         status = next_number(sink, collection, partition, &unit->number, err);
         if (status == MM_OK)
@@ -184,13 +190,13 @@ static mm_status new_unit(mm_sink *sink, uint32_t collection, uint32_t partition
         if (status != MM_OK && taken)
             status = record_unit(sink, unit, true, err);
         if (status != MM_OK || taken)
-            mm_files_unit_free(unit, fields_of(sink, unit));
+            mm_files_unit_free(unit);
         if (status != MM_OK)
             return status;
     }
     status = mm_files_add_unit(sink, unit, err);
     if (status != MM_OK) {
-        mm_files_unit_free(unit, fields_of(sink, unit));
+        mm_files_unit_free(unit);
         return status;
     }
     *out = unit;
@@ -204,7 +210,7 @@ static void close_oldest(mm_lane *lane)
     for (size_t i = lane->count; i-- > 0;) {
         mm_files_unit *unit = lane->units[i];
         if (unit->files[0].fd >= 0 && ++open > OPEN_MAX_UNITS)
-            mm_files_unit_close(unit, fields_of(lane->sink, unit));
+            mm_files_unit_close(unit);
     }
 }
 
@@ -240,6 +246,98 @@ static mm_status choose(mm_lane *lane, const mm_write *what, mm_files_unit **out
     return MM_OK;
 }
 
+/* --- rows --- */
+
+/* No row goes into this unit any more. */
+static mm_status end_unit(mm_lane *lane, mm_files_unit *unit, mm_error *err)
+{
+    mm_status status = mm_files_unit_finish(lane->sink, unit, err);
+    unit->state = MM_FILES_FULL;
+    return status;
+}
+
+/* What was gathered becomes a piece of the file; that may make the unit large enough. */
+static mm_status write_gathered(mm_lane *lane, mm_files_unit *unit, mm_error *err)
+{
+    size_t bytes = mm_files_gather_bytes(unit->gather);
+    if (bytes == 0)
+        return MM_OK;
+    const mm_batch *batch = mm_files_gather_batch(unit->gather);
+    mm_status status = mm_files_unit_open(lane->sink, unit, err);
+    if (status == MM_OK)
+        status = mm_files_unit_append(lane->sink, unit, batch, 0, batch->rows, err);
+    lane->gathered -= bytes;
+    mm_files_gather_empty(unit->gather);
+    MM_FAILPOINT("files.write.gathered");
+    if (status != MM_OK)
+        unit->failed = true;
+    else if (mm_files_unit_size(unit) >= lane->sink->file_size)
+        status = end_unit(lane, unit, err);
+    return status;
+}
+
+/* Rows for several units wait in this lane: the largest heap is written until all fit into its memory. */
+static mm_status keep_within(mm_lane *lane, mm_error *err)
+{
+    mm_status status = MM_OK;
+    while (status == MM_OK && lane->gathered > lane->sink->group_bytes) {
+        mm_files_unit *largest = NULL;
+        for (size_t i = 0; i < lane->count; i++)
+            if (largest == NULL ||
+                mm_files_gather_bytes(lane->units[i]->gather) > mm_files_gather_bytes(largest->gather))
+                largest = lane->units[i];
+        if (largest == NULL)
+            return mm_error_set(err, MM_BUG, "%zu bytes gathered for no unit", lane->gathered);
+        status = write_gathered(lane, largest, err);
+    }
+    return status;
+}
+
+static mm_status gather(mm_lane *lane, mm_files_unit *unit, const mm_batch *batch, size_t from, size_t count,
+                        mm_error *err)
+{
+    size_t bytes = mm_files_rows_bytes(batch, from, count);
+    mm_status status = MM_OK;
+    if (bytes >= lane->sink->group_bytes && mm_files_gather_bytes(unit->gather) == 0)
+        return mm_files_unit_append(lane->sink, unit, batch, from, count, err);
+    if (unit->gather == NULL)
+        status = mm_files_gather_new(lane->sink->collections[unit->collection].plan->schema, &unit->gather, err);
+    if (status == MM_OK)
+        status = mm_files_gather_add(unit->gather, batch, from, count, err);
+    if (status != MM_OK) {
+        unit->failed = true;
+        return status;
+    }
+    lane->gathered += bytes;
+    if (mm_files_gather_bytes(unit->gather) >= lane->sink->group_bytes)
+        return write_gathered(lane, unit, err);
+    return keep_within(lane, err);
+}
+
+static bool is_full(const mm_sink *sink, const mm_files_unit *unit)
+{
+    uint64_t rows_max = sink->collections[unit->collection].rows_max;
+    return unit->rows == rows_max || (rows_max == UINT64_MAX && mm_files_unit_size(unit) >= sink->file_size) ||
+           unit->run_count >= RUNS_MAX || unit->group_count >= GROUPS_MAX;
+}
+
+static mm_status write_rows(mm_lane *lane, mm_files_unit *unit, uint64_t task, const mm_batch *batch, size_t from,
+                            size_t count, mm_error *err)
+{
+    mm_sink *sink = lane->sink;
+    mm_status status = mm_files_runs_add(unit, task, batch, from, count, err);
+    if (status != MM_OK)
+        unit->failed = true; /* some of the runs may be in */
+    else if (sink->group_bytes > 0)
+        status = gather(lane, unit, batch, from, count, err);
+    else
+        status = mm_files_unit_append(sink, unit, batch, from, count, err);
+    if (status != MM_OK || unit->state != MM_FILES_OPEN || !is_full(sink, unit))
+        return status;
+    status = write_gathered(lane, unit, err);
+    return status == MM_OK && unit->state == MM_FILES_OPEN ? end_unit(lane, unit, err) : status;
+}
+
 /* --- the driver's functions --- */
 
 mm_status mm_files_write(mm_lane *lane, const mm_write *what, const mm_batch *batch, size_t *acknowledged,
@@ -259,12 +357,7 @@ mm_status mm_files_write(mm_lane *lane, const mm_write *what, const mm_batch *ba
         size_t count = batch->rows - row;
         if (count > rows_max - unit->rows)
             count = (size_t)(rows_max - unit->rows);
-        status = mm_files_unit_append(sink, unit, what->task, batch, row, count, err);
-        if (status == MM_OK && (unit->rows == rows_max || unit->run_count >= RUNS_MAX || unit->group_count >= GROUPS_MAX)) {
-            status = mm_files_unit_finish(sink, unit, err);
-            unit->state = MM_FILES_FULL;
-            unit->failed = status != MM_OK;
-        }
+        status = write_rows(lane, unit, what->task, batch, row, count, err);
         if (status != MM_OK)
             return status;
         row += count;
@@ -274,15 +367,15 @@ mm_status mm_files_write(mm_lane *lane, const mm_write *what, const mm_batch *ba
     return MM_OK;
 }
 
-static mm_status flush_unit(mm_sink *sink, mm_files_unit *unit, mm_changes *changes, mm_error *err)
+static mm_status flush_unit(mm_lane *lane, mm_files_unit *unit, mm_changes *changes, mm_error *err)
 {
     if (unit->failed)
         return mm_error_set(err, MM_IO, "a former write to unit %05" PRIu32 " failed", unit->number);
-    mm_status status = mm_files_unit_sync(sink, unit, err);
+    mm_status status = mm_files_unit_sync(lane->sink, unit, err);
     if (status != MM_OK)
         return status;
     char *key, *value;
-    status = mm_files_record(sink, unit, &key, &value, err);
+    status = mm_files_record(unit, &key, &value, err);
     if (status != MM_OK)
         return status;
     status = mm_sink_change(changes, key, value);
@@ -299,10 +392,12 @@ mm_status mm_files_flush(mm_lane *lane, mm_changes *changes, mm_error *err)
     mm_status status = MM_OK;
     for (size_t i = 0; i < lane->count; i++) {
         mm_files_unit *unit = lane->units[i];
+        if (status == MM_OK)
+            status = write_gathered(lane, unit, err);
         if (status == MM_OK && (unit->rows != unit->flushed_rows || unit->state == MM_FILES_FULL))
-            status = flush_unit(lane->sink, unit, changes, err);
+            status = flush_unit(lane, unit, changes, err);
         if (status == MM_OK && unit->state == MM_FILES_FULL) {
-            mm_files_unit_close(unit, fields_of(lane->sink, unit));
+            mm_files_unit_close(unit);
             unit->state = MM_FILES_SEALED;
             continue;
         }
@@ -312,8 +407,8 @@ mm_status mm_files_flush(mm_lane *lane, mm_changes *changes, mm_error *err)
     return status;
 }
 
-/* The units stay with the sink. Here, in the threads of all lanes at once, the checksums of the units that
- * are not full are made: mostly nothing more comes. What was not flushed is left for settle. */
+/* The units stay with the sink. Here, in the threads of all lanes at once, those that are not full are ended: nothing
+ * more comes into them from this process. What was not flushed is left for settle. */
 void mm_files_lane_close(mm_lane *lane)
 {
     if (lane == NULL)
@@ -322,11 +417,14 @@ void mm_files_lane_close(mm_lane *lane)
     for (size_t i = 0; i < lane->count; i++) {
         mm_files_unit *unit = lane->units[i];
         mm_error err = MM_ERROR_INIT;
-        bool lost = unit->rows != unit->flushed_rows || unit->state == MM_FILES_FULL;
+        bool lost = unit->rows != unit->flushed_rows || unit->state == MM_FILES_FULL ||
+                    mm_files_gather_bytes(unit->gather) > 0;
         if (!lost && !unit->failed && unit->state == MM_FILES_OPEN && unit->rows > 0 &&
             mm_files_unit_finish(sink, unit, &err) != MM_OK)
-            mm_log(MM_LOG_DEBUG, "checksums of unit %05" PRIu32 " put off: %s", unit->number, err.text);
-        mm_files_unit_close(unit, fields_of(sink, unit));
+            mm_log(MM_LOG_DEBUG, "unit %05" PRIu32 " is ended later: %s", unit->number, err.text);
+        mm_files_unit_close(unit);
+        mm_files_gather_free(unit->gather);
+        unit->gather = NULL;
         unit->failed = unit->failed || lost;
     }
     free(lane->units);

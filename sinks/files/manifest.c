@@ -152,18 +152,18 @@ static void add_line(listing *list, const char *partition, const char *path, uin
     mm_buffer_printf(&list->lines, "}");
 }
 
-static void add_unit(const mm_files_collection *c, const mm_files_unit *unit, listing *list)
+static void add_unit(const mm_sink *sink, const mm_files_unit *unit, listing *list)
 {
+    const mm_files_collection *c = &sink->collections[unit->collection];
     const mm_files_partition *partition = &c->partitions[unit->partition];
-    for (size_t i = 0; i < c->plan->schema->field_count; i++) {
+    for (size_t i = 0; i < unit->file_count; i++) {
         char checksum[17];
         snprintf(checksum, sizeof(checksum), "%016" PRIx64, unit->files[i].checksum);
-        char *path = mm_format("%s/%05" PRIu32 "/%s.npy", partition->folder, unit->number, c->names[i]);
+        char *path = mm_files_unit_name(sink, unit, i);
         if (path == NULL)
             list->lines.failed = true;
         else
-            add_line(list, partition->name, path, unit->rows,
-                     MM_NPY_HEADER + unit->rows * c->columns[i].width, checksum);
+            add_line(list, partition->name, path, unit->rows, unit->files[i].size, checksum);
         free(path);
     }
     list->rows += unit->rows;
@@ -261,7 +261,7 @@ static mm_status add_own(mm_sink *sink, uint32_t number, listing *list, mm_error
             continue;
         if (unit->state != MM_FILES_SEALED)
             return mm_error_set(err, MM_BUG, "unit %05" PRIu32 " is not sealed", unit->number);
-        add_unit(&sink->collections[number], unit, list);
+        add_unit(sink, unit, list);
     }
     return MM_OK;
 }

@@ -1,5 +1,5 @@
-/* Units as text in the savepoint store: which rows are vouched for, whose they are, and the checksums of
- * a unit that is complete. Knows no file. */
+/* Units as text in the savepoint store: which rows are vouched for, whose they are, how large the files are then, the
+ * format's state and, of a unit that is complete, the checksums. Knows no file. */
 #include <cjson/cJSON.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json_text.h"
 #include "base/util.h"
 #include "sinks/files/internal.h"
 
@@ -104,11 +105,43 @@ static mm_status parse_group(mm_files_unit *unit, const char *text, uint64_t *su
 
 /* --- records --- */
 
-mm_status mm_files_record(const mm_sink *sink, const mm_files_unit *unit, char **key, char **value,
-                          mm_error *err)
+static bool is_count(const cJSON *item)
 {
-    size_t fields = sink->collections[unit->collection].plan->schema->field_count;
+    return cJSON_IsNumber(item) && item->valuedouble >= 0 && item->valuedouble <= 9007199254740992.0;
+}
+
+/* The format's state of a unit that goes on; a unit that was recorded and not yet made has none. */
+static mm_status print_state(mm_buffer *out, const mm_files_unit *unit, mm_error *err)
+{
+    mm_buffer state = MM_BUFFER_INIT;
+    mm_status status = unit->writer ? unit->format->write_state(unit->writer, &state, err) : MM_OK;
+    if (status == MM_OK && state.size > 0) {
+        mm_buffer_append(&state, "", 1);
+        mm_buffer_printf(out, ",\"format\":");
+        if (!state.failed)
+            mm_json_text(out, state.data);
+    }
+    out->failed = out->failed || state.failed;
+    mm_buffer_free(&state);
+    return status;
+}
+
+static void print_files(mm_buffer *out, const mm_files_unit *unit, bool sealed)
+{
+    mm_buffer_printf(out, ",\"bytes\":[");
+    for (size_t i = 0; i < unit->file_count; i++)
+        mm_buffer_printf(out, "%s%" PRIu64, i ? "," : "", unit->files[i].size);
+    mm_buffer_printf(out, "]");
+    for (size_t i = 0; sealed && i < unit->file_count; i++)
+        mm_buffer_printf(out, "%s\"%016" PRIx64 "\"", i ? "," : ",\"xxh3\":[", unit->files[i].checksum);
+    if (sealed)
+        mm_buffer_printf(out, "]");
+}
+
+mm_status mm_files_record(const mm_files_unit *unit, char **key, char **value, mm_error *err)
+{
     bool sealed = unit->state != MM_FILES_OPEN;
+    mm_status status = MM_OK;
     mm_buffer out = MM_BUFFER_INIT;
     mm_buffer_printf(&out, "{\"state\":\"%s\",\"rows\":%" PRIu64 ",\"runs\":[", sealed ? "sealed" : "open",
                      unit->rows);
@@ -118,74 +151,107 @@ mm_status mm_files_record(const mm_sink *sink, const mm_files_unit *unit, char *
         i = print_group(&out, unit, i);
     }
     mm_buffer_printf(&out, "]");
-    if (sealed) {
-        mm_buffer_printf(&out, ",\"xxh3\":[");
-        for (size_t i = 0; i < fields; i++)
-            mm_buffer_printf(&out, "%s\"%016" PRIx64 "\"", i ? "," : "", unit->files[i].checksum);
-        mm_buffer_printf(&out, "]");
-    }
+    if (unit->rows > 0)
+        print_files(&out, unit, sealed);
+    if (unit->rows > 0 && !sealed)
+        status = print_state(&out, unit, err);
     mm_buffer_append(&out, "}", 2); /* with the NUL */
     char *name = mm_format("unit/%" PRIu32 "/%" PRIu32 "/%05" PRIu32, unit->collection, unit->partition,
                            unit->number);
-    if (out.failed || name == NULL) {
+    if (status == MM_OK && (out.failed || name == NULL))
+        status = no_memory(err);
+    if (status != MM_OK) {
         free(name);
         mm_buffer_free(&out);
-        return no_memory(err);
+        return status;
     }
     *key = name;
     *value = out.data;
     return MM_OK;
 }
 
-static mm_status parse_checksums(mm_files_unit *unit, const cJSON *list, size_t fields, mm_error *err)
+static mm_status parse_sizes(mm_files_unit *unit, const cJSON *list, mm_error *err)
+{
+    size_t i = 0;
+    const cJSON *item;
+    cJSON_ArrayForEach(item, list)
+    {
+        if (i == unit->file_count || !is_count(item))
+            return mm_error_set(err, MM_CHANGED, "not one size a file");
+        unit->files[i++].size = (uint64_t)item->valuedouble;
+    }
+    return i == unit->file_count ? MM_OK : mm_error_set(err, MM_CHANGED, "not one size a file");
+}
+
+static mm_status parse_checksums(mm_files_unit *unit, const cJSON *list, mm_error *err)
 {
     size_t i = 0;
     const cJSON *item;
     cJSON_ArrayForEach(item, list)
     {
         char *end;
-        if (i == fields || !cJSON_IsString(item))
-            return mm_error_set(err, MM_CHANGED, "not one checksum a field");
+        if (i == unit->file_count || !cJSON_IsString(item))
+            return mm_error_set(err, MM_CHANGED, "not one checksum a file");
         unit->files[i++].checksum = strtoull(item->valuestring, &end, 16);
         if (*end != '\0' || end == item->valuestring)
             return mm_error_set(err, MM_CHANGED, "not a checksum: %.40s", item->valuestring);
     }
-    if (i != fields)
-        return mm_error_set(err, MM_CHANGED, "not one checksum a field");
-    unit->hashed_rows = unit->rows;
+    if (i != unit->file_count)
+        return mm_error_set(err, MM_CHANGED, "not one checksum a file");
+    unit->finished = true;
     return MM_OK;
 }
 
-static mm_status parse_value(mm_files_unit *unit, const char *value, size_t fields, mm_error *err)
+static mm_status parse_runs(mm_files_unit *unit, const cJSON *runs, mm_error *err)
+{
+    uint64_t sum = 0;
+    const cJSON *item;
+    cJSON_ArrayForEach(item, runs)
+    {
+        mm_status status = MM_OK;
+        if (!cJSON_IsString(item))
+            status = mm_error_set(err, MM_CHANGED, "not a run of rows");
+        else
+            status = parse_group(unit, item->valuestring, &sum, err);
+        if (status != MM_OK)
+            return status;
+    }
+    if (sum != unit->rows)
+        return mm_error_set(err, MM_CHANGED, "runs of %" PRIu64 " rows in a unit of %" PRIu64, sum, unit->rows);
+    return MM_OK;
+}
+
+/* What a unit with rows has besides. */
+static mm_status parse_files(mm_files_unit *unit, const cJSON *root, mm_error *err)
+{
+    const cJSON *state = cJSON_GetObjectItemCaseSensitive(root, "format");
+    mm_status status = parse_sizes(unit, cJSON_GetObjectItemCaseSensitive(root, "bytes"), err);
+    if (status != MM_OK)
+        return status;
+    if (unit->state == MM_FILES_SEALED)
+        return parse_checksums(unit, cJSON_GetObjectItemCaseSensitive(root, "xxh3"), err);
+    if (!cJSON_IsString(state))
+        return mm_error_set(err, MM_CHANGED, "no state of the format");
+    unit->format_state = strdup(state->valuestring);
+    return unit->format_state ? MM_OK : no_memory(err);
+}
+
+static mm_status parse_value(mm_files_unit *unit, const char *value, mm_error *err)
 {
     cJSON *root = cJSON_Parse(value);
     const cJSON *state = cJSON_GetObjectItemCaseSensitive(root, "state");
     const cJSON *rows = cJSON_GetObjectItemCaseSensitive(root, "rows");
     const cJSON *runs = cJSON_GetObjectItemCaseSensitive(root, "runs");
     mm_status status = MM_OK;
-    uint64_t sum = 0;
-    const cJSON *item;
-    if (!cJSON_IsString(state) || !cJSON_IsNumber(rows) || !cJSON_IsArray(runs) || rows->valuedouble < 0 ||
-        rows->valuedouble > 9007199254740992.0) {
+    if (!cJSON_IsString(state) || !is_count(rows) || !cJSON_IsArray(runs)) {
         status = mm_error_set(err, MM_CHANGED, "not a record of a unit: %.60s", value);
         goto out;
     }
     unit->state = strcmp(state->valuestring, "sealed") == 0 ? MM_FILES_SEALED : MM_FILES_OPEN;
     unit->rows = unit->flushed_rows = (uint64_t)rows->valuedouble;
-    cJSON_ArrayForEach(item, runs)
-    {
-        if (!cJSON_IsString(item))
-            status = mm_error_set(err, MM_CHANGED, "not a run of rows");
-        else
-            status = parse_group(unit, item->valuestring, &sum, err);
-        if (status != MM_OK)
-            goto out;
-    }
-    if (sum != unit->rows)
-        status = mm_error_set(err, MM_CHANGED, "runs of %" PRIu64 " rows in a unit of %" PRIu64, sum,
-                              unit->rows);
-    else if (unit->state == MM_FILES_SEALED)
-        status = parse_checksums(unit, cJSON_GetObjectItemCaseSensitive(root, "xxh3"), fields, err);
+    status = parse_runs(unit, runs, err);
+    if (status == MM_OK && unit->rows > 0)
+        status = parse_files(unit, root, err);
 out:
     cJSON_Delete(root);
     return status;
@@ -203,17 +269,15 @@ mm_status mm_files_record_parse(mm_sink *sink, const char *key, const char *valu
         !read_number(&at, '/', &number) || *at != '\0' || collection >= sink->collection_count ||
         partition >= sink->collections[collection].partition_count || number > UINT32_MAX)
         return mm_error_set(err, MM_CHANGED, "the record %s does not belong to this plan", key);
-    mm_files_unit *unit = mm_files_unit_new(&sink->collections[collection]);
+    mm_files_unit *unit = mm_files_unit_new(sink, (uint32_t)collection);
     if (unit == NULL)
         return no_memory(err);
-    size_t fields = sink->collections[collection].plan->schema->field_count;
-    unit->collection = (uint32_t)collection;
     unit->partition = (uint32_t)partition;
     unit->number = (uint32_t)number;
-    mm_status status = parse_value(unit, value, fields, err);
+    mm_status status = parse_value(unit, value, err);
     if (status != MM_OK) {
         mm_error_context(err, "record %s", key);
-        mm_files_unit_free(unit, fields);
+        mm_files_unit_free(unit);
         return status;
     }
     *out = unit;

@@ -174,7 +174,7 @@ static mm_status record_sealed(mm_sink *sink, mm_files_unit *unit, mm_error *err
 {
     char *key, *value;
     unit->state = MM_FILES_FULL;
-    mm_status status = mm_files_record(sink, unit, &key, &value, err);
+    mm_status status = mm_files_record(unit, &key, &value, err);
     if (status != MM_OK)
         return status;
     status = sink->host.record(sink->host.context, key, value, err);
@@ -196,7 +196,7 @@ static mm_status seal_unit(mm_sink *sink, mm_files_unit *unit, mm_error *err)
             status = mm_files_unit_sync(sink, unit, err);
         if (status == MM_OK)
             status = record_sealed(sink, unit, err);
-        mm_files_unit_close(unit, sink->collections[unit->collection].plan->schema->field_count);
+        mm_files_unit_close(unit);
         MM_FAILPOINT("files.seal.recorded");
     }
     return status == MM_OK ? mm_files_unit_rename(sink, unit, err) : status;

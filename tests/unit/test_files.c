@@ -194,13 +194,18 @@ static void flush(fixture *f)
     mm_changes_free(&changes);
 }
 
+static void end_lanes(fixture *f)
+{
+    mm_sink_files.lane_close(f->lane);
+    f->lane = NULL;
+}
+
 /* The process dies and another goes on. */
 static void reopen(fixture *f, const char *detail)
 {
-    mm_sink_files.lane_close(f->lane);
+    end_lanes(f);
     mm_sink_files.close(f->sink);
     f->sink = NULL;
-    f->lane = NULL;
     f->store.at = 0;
     assert_int_equal(open_sink(f, NULL), MM_OK);
     assert_int_equal(mm_sink_files.steps[0].recall(f->sink, 0, detail, NULL), MM_OK);
@@ -280,11 +285,11 @@ static void a_unit_is_recorded_before_its_folder_and_vouched_for_by_a_flush(void
     assert_int_equal(put(f, 1, NULL), MM_OK);
     assert_string_equal(stored(f, "unit/0/0/00000"), "{\"state\":\"open\",\"rows\":0,\"runs\":[]}");
     flush(f);
-    assert_string_equal(stored(f, "unit/0/0/00000"), "{\"state\":\"open\",\"rows\":4,\"runs\":[\"1:0:4\"]}");
+    assert_string_equal(stored(f, "unit/0/0/00000"), "{\"state\":\"open\",\"rows\":4,\"runs\":[\"1:0:4\"],\"bytes\":[160,192,152],\"format\":\"4\"}");
     fill(f, 4, 6);
     assert_int_equal(put(f, 1, NULL), MM_OK);
     flush(f);
-    assert_non_null(strstr(stored(f, "unit/0/0/00000"), "\"state\":\"sealed\",\"rows\":10,\"runs\":[\"1:0:10\"]"));
+    assert_non_null(strstr(stored(f, "unit/0/0/00000"), "\"state\":\"sealed\",\"rows\":10,\"runs\":[\"1:0:10\"],\"bytes\":[208,288,188]"));
     assert_non_null(strstr(stored(f, "unit/0/0/00000"), "\"xxh3\":[\""));
 }
 
@@ -306,7 +311,10 @@ static void what_no_flush_vouches_for_is_cut_off(void **context)
     fill(f, 4, 2); /* goes on inside the open unit */
     assert_int_equal(put(f, 1, NULL), MM_OK);
     flush(f);
-    assert_string_equal(stored(f, "unit/0/0/00000"), "{\"state\":\"open\",\"rows\":6,\"runs\":[\"1:0:6\"]}");
+    assert_string_equal(stored(f, "unit/0/0/00000"),
+                        "{\"state\":\"open\",\"rows\":6,\"runs\":[\"1:0:6\"],\"bytes\":[176,224,164],\"format\":\"6\"}");
+    end_lanes(f);
+    assert_int_equal(step(f, "seal", detail, NULL), MM_OK);
     assert_int_equal(rows_counted(f), 6);
 }
 
@@ -411,23 +419,29 @@ static void a_value_without_a_form_is_an_error_that_names_the_field(void **conte
     f->batch.columns[2].values[5] = '\0';
     assert_int_equal(put(f, 1, &err), MM_DATA);
     assert_non_null(strstr(err.text, "field t"));
+    assert_int_equal(put(f, 1, NULL), MM_IO); /* the unit is not written to until it is settled */
+    reopen(f, detail);
     fill(f, 0, 2);
     uint8_t validity = 1;
     f->batch.columns[1].validity = &validity;
     assert_int_equal(put(f, 1, &err), MM_DATA);
     assert_non_null(strstr(err.text, "field v"));
+    reopen(f, detail);
     fill(f, 0, 2);
     f->batch.columns[2].offsets[2] = 3 + 7;
     assert_int_equal(put(f, 1, &err), MM_DATA);
     assert_non_null(strstr(err.text, "max_length 6"));
+    reopen(f, detail);
     fill(f, 0, 3); /* the refused rows left nothing behind */
     assert_int_equal(put(f, 1, NULL), MM_OK);
     flush(f);
-    assert_string_equal(stored(f, "unit/0/0/00000"), "{\"state\":\"open\",\"rows\":3,\"runs\":[\"1:0:3\"]}");
+    assert_non_null(strstr(stored(f, "unit/0/0/00000"), "\"rows\":3,\"runs\":[\"1:0:3\"]"));
+    end_lanes(f);
+    assert_int_equal(step(f, "seal", detail, NULL), MM_OK);
     assert_int_equal(rows_counted(f), 3);
 }
 
-static void the_rest_of_a_failed_write_does_not_stay_in_a_sealed_file(void **context)
+static void what_lies_behind_the_recorded_bytes_does_not_stay_in_a_sealed_file(void **context)
 {
     fixture *f = *context;
     char detail[MM_STEP_DETAIL];
@@ -435,12 +449,13 @@ static void the_rest_of_a_failed_write_does_not_stay_in_a_sealed_file(void **con
     fill(f, 0, 3);
     assert_int_equal(put(f, 1, NULL), MM_OK);
     flush(f);
-    fill(f, 3, 2);
-    f->batch.columns[2].values[5] = '\0'; /* the columns before it are written */
-    assert_int_equal(put(f, 1, NULL), MM_DATA);
-    assert_int_equal(size_of(f, "c/_default/00000/id.npy" PART), 128 + 40);
+    fill(f, 3, 2); /* written, never flushed */
+    assert_int_equal(put(f, 1, NULL), MM_OK);
+    reopen(f, detail);
+    end_lanes(f);
     assert_int_equal(step(f, "seal", detail, NULL), MM_OK);
     assert_int_equal(size_of(f, "c/_default/00000/id.npy"), 128 + 24);
+    assert_int_equal(size_of(f, "c/_default/00000/t.npy"), 128 + 18);
     assert_int_equal(rows_counted(f), 3);
 }
 
@@ -456,8 +471,12 @@ static void a_record_that_is_not_of_this_plan_is_refused(void **context)
         {"unit/0/0/00000", "{\"state\":\"open\",\"rows\":5,\"runs\":[\"1:0\"]}"},
         {"unit/0/0/00000", "{\"state\":\"open\",\"rows\":5,\"runs\":[\"1:0:3,1\"]}"},
         {"unit/0/0/00000", "{\"state\":\"open\",\"rows\":5,\"runs\":[\"1:18446744073709551615:5\"]}"},
-        {"unit/0/0/00000", "{\"state\":\"sealed\",\"rows\":5,\"runs\":[\"1:0:5\"],\"xxh3\":[\"00\"]}"},
-        {"unit/0/0/00000", "{\"state\":\"open\",\"rows\":5,\"runs\":[\"1:0:5\"]}"}, /* but no file */
+        {"unit/0/0/00000", "{\"state\":\"open\",\"rows\":5,\"runs\":[\"1:0:5\"]}"},
+        {"unit/0/0/00000", "{\"state\":\"open\",\"rows\":5,\"runs\":[\"1:0:5\"],\"bytes\":[1,1,1]}"},
+        {"unit/0/0/00000", "{\"state\":\"open\",\"rows\":5,\"runs\":[\"1:0:5\"],\"bytes\":[1,-1,1],\"format\":\"5\"}"},
+        {"unit/0/0/00000", "{\"state\":\"sealed\",\"rows\":5,\"runs\":[\"1:0:5\"],\"bytes\":[1,1,1],\"xxh3\":[\"00\"]}"},
+        {"unit/0/0/00000", /* but no file */
+         "{\"state\":\"open\",\"rows\":5,\"runs\":[\"1:0:5\"],\"bytes\":[168,208,158],\"format\":\"5\"}"},
     };
     assert_int_equal(open_sink(f, NULL), MM_OK);
     for (size_t i = 0; i < MM_COUNT(records); i++) {
@@ -511,7 +530,7 @@ int main(void)
         TEST(each_partition_has_a_folder_and_a_count),
         TEST(the_number_of_a_foreign_folder_is_left_alone),
         TEST(a_value_without_a_form_is_an_error_that_names_the_field),
-        TEST(the_rest_of_a_failed_write_does_not_stay_in_a_sealed_file),
+        TEST(what_lies_behind_the_recorded_bytes_does_not_stay_in_a_sealed_file),
         TEST(a_record_that_is_not_of_this_plan_is_refused),
         TEST(a_schema_that_the_format_cannot_hold_is_refused_at_once),
         TEST(overwriting_replaces_only_the_folder_it_saw),
