@@ -268,7 +268,6 @@ static mm_status write_gathered(mm_lane *lane, mm_files_unit *unit, mm_error *er
         status = mm_files_unit_append(lane->sink, unit, batch, 0, batch->rows, err);
     lane->gathered -= bytes;
     mm_files_gather_empty(unit->gather);
-    MM_FAILPOINT("files.write.gathered");
     if (status != MM_OK)
         unit->failed = true;
     else if (mm_files_unit_size(unit) >= lane->sink->file_size)
