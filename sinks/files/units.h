@@ -7,6 +7,10 @@
 #include "sinks/sink.h"
 #include "storage/storage.h"
 
+/* As the driver's open, for a target that has the files imported: they are written as Milvus's bulk import wants them
+ * where that differs from the general form. */
+mm_status mm_files_open_for_import(const mm_sink_args *args, mm_sink **out, mm_error *err) MM_MUST_USE;
+
 typedef struct mm_files_sealed {
     uint32_t collection, partition, number; /* as in the key of its record: unit/<c>/<p>/<n> */
     uint64_t rows;
