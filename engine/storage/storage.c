@@ -18,7 +18,7 @@
 #define WISH_MAX_MS 120000u /* of the peer; who wants more is left to the engine's patience */
 
 static const mm_storage_driver *const drivers[] = {
-    NULL, /* ISO C has no empty arrays */
+    &mm_storage_gcs,
 };
 
 /* --- locations ---------------------------------------------------------------------------------------------- */
@@ -38,7 +38,7 @@ static bool scheme_is(const char *location, size_t length, const char *scheme)
 static const mm_storage_driver *find_driver(const char *location, size_t length)
 {
     for (size_t i = 0; i < MM_COUNT(drivers); i++)
-        for (const char *const *scheme = drivers[i] ? drivers[i]->schemes : NULL; scheme && *scheme; scheme++)
+        for (const char *const *scheme = drivers[i]->schemes; *scheme; scheme++)
             if (scheme_is(location, length, *scheme))
                 return drivers[i];
     return NULL;

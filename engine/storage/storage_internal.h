@@ -98,6 +98,7 @@ typedef struct mm_storage_driver {
 } mm_storage_driver;
 
 extern const mm_storage_driver mm_storage_s3;
+extern const mm_storage_driver mm_storage_gcs;
 
 struct mm_storage {
     const mm_storage_driver *driver; /* NULL: the local file system */
@@ -120,6 +121,7 @@ bool mm_retry_again(mm_retry *retry, mm_status status, const mm_error *err);
  * (the file is shorter). */
 mm_status mm_body_sha256(const mm_http_body *body, uint8_t out[32], mm_error *err) MM_MUST_USE;
 mm_status mm_body_md5(const mm_http_body *body, uint8_t out[16], mm_error *err) MM_MUST_USE;
+mm_status mm_body_crc32c(const mm_http_body *body, uint32_t *out, mm_error *err) MM_MUST_USE;
 /* Lower-case hexadecimal, with NUL: 2 × size + 1 characters. */
 void mm_hex_text(const uint8_t *bytes, size_t size, char *out);
 /* Base64 with padding, and NUL: 4 × ⌈size / 3⌉ + 1 characters. */

@@ -9,12 +9,18 @@
 #include <curl/curl.h>
 #include <openssl/evp.h>
 
+#include "base/digest.h"
 #include "storage/storage_internal.h"
 
 #define READ_CHUNK ((size_t)128 << 10) /* stays in the second-level cache between reading and hashing */
 
-static mm_status digest_file(const mm_http_body *body, EVP_MD_CTX *digest, mm_error *err)
+typedef bool (*digest_fn)(void *context, const void *bytes, size_t size);
+
+static mm_status each_chunk(const mm_http_body *body, digest_fn update, void *context, mm_error *err)
 {
+    if (body->bytes != NULL)
+        return update(context, body->bytes, (size_t)body->size) ? MM_OK
+                                                                 : mm_error_set(err, MM_BUG, "libcrypto's digest failed");
     char *chunk = malloc(READ_CHUNK);
     mm_status status = chunk ? MM_OK : mm_error_set(err, MM_NO_MEMORY, "out of memory");
     for (uint64_t done = 0; status == MM_OK && done < body->size;) {
@@ -29,7 +35,7 @@ static mm_status digest_file(const mm_http_body *body, EVP_MD_CTX *digest, mm_er
         else if (got == 0)
             status = mm_error_set(err, MM_DATA, "the file ended at byte %llu",
                                   (unsigned long long)(body->offset + done));
-        else if (EVP_DigestUpdate(digest, chunk, (size_t)got) != 1)
+        else if (!update(context, chunk, (size_t)got))
             status = mm_error_set(err, MM_BUG, "libcrypto's digest failed");
         done += got > 0 ? (uint64_t)got : 0;
     }
@@ -37,21 +43,38 @@ static mm_status digest_file(const mm_http_body *body, EVP_MD_CTX *digest, mm_er
     return status;
 }
 
+static bool update_digest(void *context, const void *bytes, size_t size)
+{
+    return EVP_DigestUpdate(context, bytes, size) == 1;
+}
+
+static bool update_crc32c(void *context, const void *bytes, size_t size)
+{
+    uint32_t *crc = context;
+    *crc = mm_crc32c(*crc, bytes, size);
+    return true;
+}
+
 static mm_status digest_body(const mm_http_body *body, const EVP_MD *kind, uint8_t *out, mm_error *err)
 {
-    mm_status status = MM_OK;
     EVP_MD_CTX *digest = EVP_MD_CTX_new();
     if (digest == NULL)
         return mm_error_set(err, MM_NO_MEMORY, "out of memory");
-    if (kind == NULL || EVP_DigestInit_ex(digest, kind, NULL) != 1)
-        status = mm_error_set(err, MM_CONFIG, "libcrypto has no such digest (a restricted configuration?)");
-    else if (body->bytes == NULL)
-        status = digest_file(body, digest, err);
-    else if (EVP_DigestUpdate(digest, body->bytes, (size_t)body->size) != 1)
-        status = mm_error_set(err, MM_BUG, "libcrypto's digest failed");
+    mm_status status = kind != NULL && EVP_DigestInit_ex(digest, kind, NULL) == 1
+                           ? each_chunk(body, update_digest, digest, err)
+                           : mm_error_set(err, MM_CONFIG, "libcrypto has no such digest (a restricted configuration?)");
     if (status == MM_OK && EVP_DigestFinal_ex(digest, out, NULL) != 1)
         status = mm_error_set(err, MM_BUG, "libcrypto's digest failed");
     EVP_MD_CTX_free(digest);
+    return status;
+}
+
+mm_status mm_body_crc32c(const mm_http_body *body, uint32_t *out, mm_error *err)
+{
+    uint32_t crc = 0;
+    mm_status status = each_chunk(body, update_crc32c, &crc, err);
+    if (status == MM_OK)
+        *out = crc;
     return status;
 }
 
