@@ -92,6 +92,16 @@ void mm_buffer_append(mm_buffer *buffer, const void *bytes, size_t size)
     buffer->data[buffer->size] = '\0';
 }
 
+void *mm_buffer_room(mm_buffer *buffer, size_t size)
+{
+    if (!reserve(buffer, size))
+        return NULL;
+    char *room = buffer->data + buffer->size;
+    buffer->size += size;
+    buffer->data[buffer->size] = '\0';
+    return room;
+}
+
 void mm_buffer_printf(mm_buffer *buffer, const char *format, ...)
 {
     va_list args, again;

@@ -35,6 +35,8 @@ typedef struct mm_buffer {
 void mm_buffer_append(mm_buffer *buffer, const void *bytes, size_t size);
 void mm_buffer_printf(mm_buffer *buffer, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* Room for `size` more bytes, counted as used, for the caller to fill; NULL after a failure. */
+void *mm_buffer_room(mm_buffer *buffer, size_t size);
 void mm_buffer_free(mm_buffer *buffer);
 
 #endif
