@@ -18,6 +18,7 @@
 #define WISH_MAX_MS 120000u /* of the peer; who wants more is left to the engine's patience */
 
 static const mm_storage_driver *const drivers[] = {
+    &mm_storage_s3,
     &mm_storage_gcs,
 };
 
