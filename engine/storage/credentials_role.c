@@ -11,8 +11,10 @@
 #include <openssl/crypto.h>
 
 #include "base/clock.h"
+#include "base/digest.h"
 #include "base/log.h"
 #include "storage/sigv4.h"
+#include "storage/token.h"
 #include "storage/xml.h"
 
 #define METADATA_TIMEOUT_MS 5000u
@@ -240,23 +242,22 @@ static mm_status read_sts(const mm_role *role, const mm_http_reply *reply, mm_cr
 
 static void form_field(mm_buffer *form, const char *name, const char *value)
 {
-    if (value == NULL)
-        return;
-    mm_buffer_printf(form, "&%s=", name);
-    mm_percent_encode(form, value, false);
+    if (value)
+        mm_form_add(form, name, value);
 }
 
 /* Signs a POST with an empty path for AssumeRole; web identities go unsigned. */
 static mm_status sign_sts(const mm_role *role, const mm_buffer *form, char *lines[3], mm_error *err)
 {
     char date[MM_SIGV4_DATE], hash[65];
-    uint8_t digest[32];
+    uint8_t digest[MM_SHA256_SIZE];
     mm_buffer authorization = MM_BUFFER_INIT;
     const char *host = strstr(role->endpoint, "://") + 3;
     char *bare = strndup(host, strcspn(host, "/"));
     mm_sigv4_date(mm_clock_wall_ms(), date);
-    mm_status status = mm_body_sha256(&(mm_http_body){.bytes = form->data, .size = form->size}, digest, err);
-    mm_hex_text(digest, sizeof(digest), hash);
+    mm_status status = mm_sha256(form->data, form->size, digest) ? MM_OK : mm_error_set(err, MM_CONFIG,
+                                                                                  "libcrypto refuses SHA-256");
+    mm_hex(digest, sizeof(digest), hash);
     lines[0] = mm_format("x-amz-date: %s", date);
     lines[1] = role->base.session_token ? mm_format("x-amz-security-token: %s", role->base.session_token) : NULL;
     if (status == MM_OK && (bare == NULL || lines[0] == NULL || (role->base.session_token && lines[1] == NULL)))

@@ -3,6 +3,7 @@
  *
  * Every body is signed with its SHA-256, which the service checks when it arrives; where it takes it, the same digest
  * is stored with the object (x-amz-checksum-sha256), and proven when a whole object is read. */
+#include "base/digest.h"
 #include "storage/s3.h"
 
 #include <inttypes.h>
@@ -124,34 +125,48 @@ static bool is_md5(const char *etag, const mm_http_reply *reply)
            mm_http_header(reply, "x-amz-server-side-encryption-customer-algorithm") == NULL;
 }
 
+/* Base64 of exactly `size` bytes. */
+static bool decode(const char *text, uint8_t *out, size_t size)
+{
+    uint8_t bytes[MM_SHA256_SIZE + 3];
+    size_t length = strlen(text), got;
+    if (length != MM_BASE64_SIZE(size) - 1 || length > sizeof(bytes) / 3 * 4 ||
+        !mm_base64_decode(text, length, bytes, &got) || got != size)
+        return false;
+    memcpy(out, bytes, size);
+    return true;
+}
+
+static uint32_t number_of(const uint8_t bytes[4])
+{
+    return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
+}
+
 /* A whole object against the checksum that came with it. */
 static mm_status verify_whole(const char *key, const mm_http_reply *reply, const void *bytes, size_t size,
                               mm_error *err)
 {
     const char *sha256 = mm_http_header(reply, "x-amz-checksum-sha256");
     const char *crc32_text = mm_http_header(reply, "x-amz-checksum-crc32");
-    mm_http_body body = {.bytes = bytes, .size = size};
-    uint8_t told[32], found[32];
+    const char *crc32c_text = mm_http_header(reply, "x-amz-checksum-crc32c");
+    uint8_t told[MM_SHA256_SIZE], found[MM_SHA256_SIZE];
     mm_object object;
     char text[33];
-    mm_status status = MM_OK;
     bool same = true;
     describe(reply, &object);
-    if (sha256 && mm_base64_bytes(sha256, told, 32)) { /* one of parts ends in -N */
-        status = mm_body_sha256(&body, found, err);
-        same = memcmp(told, found, 32) == 0;
-    } else if (crc32_text && mm_base64_bytes(crc32_text, told, 4)) {
-        uint32_t crc = (uint32_t)crc32_z(0, bytes, size);
-        same = crc == ((uint32_t)told[0] << 24 | (uint32_t)told[1] << 16 | (uint32_t)told[2] << 8 | told[3]);
+    if (sha256 && decode(sha256, told, MM_SHA256_SIZE)) { /* one of parts ends in -N, and is passed over */
+        same = mm_sha256(bytes, size, found) && memcmp(told, found, MM_SHA256_SIZE) == 0;
+    } else if (crc32c_text && decode(crc32c_text, told, 4)) {
+        same = mm_crc32c(0, bytes, size) == number_of(told);
+    } else if (crc32_text && decode(crc32_text, told, 4)) {
+        same = crc32_z(0, bytes, size) == number_of(told);
     } else if (is_md5(object.etag, reply)) {
-        status = mm_body_md5(&body, found, err);
-        mm_hex_text(found, 16, text);
-        same = strcmp(text, object.etag) == 0;
+        same = mm_md5(bytes, size, found);
+        mm_hex(found, MM_MD5_SIZE, text);
+        same = same && strcmp(text, object.etag) == 0;
     }
-    if (status == MM_OK && !same)
-        status = mm_error_set(err, MM_UNAVAILABLE, "%s: the bytes that arrived do not have the checksum that the "
-                              "service gives", key);
-    return status;
+    return same ? MM_OK : mm_error_set(err, MM_UNAVAILABLE, "%s: the bytes that arrived do not have the checksum that "
+                                       "the service gives", key);
 }
 
 static mm_status s3_read(void *self, const char *key, const char *etag, uint64_t offset, void *out, size_t size,
@@ -195,20 +210,20 @@ out:
 /* --- writing ------------------------------------------------------------------------------------------------ */
 
 /* The body's SHA-256, and the header that proves it where the service does not take that: Content-MD5. */
-static mm_status prove_body(mm_s3 *s3, const mm_http_body *body, uint8_t sha256[32], char sha256_text[45],
+static mm_status prove_body(mm_s3 *s3, const mm_http_body *body, uint8_t sha256[32], char sha256_text[MM_BASE64_SIZE(MM_SHA256_SIZE)],
                             char **header, mm_error *err)
 {
     uint8_t md5[16];
-    char text[25];
+    char text[MM_BASE64_SIZE(MM_MD5_SIZE)];
     mm_status status = mm_body_sha256(body, sha256, err);
     if (status != MM_OK)
         return status;
-    mm_base64_text(sha256, 32, sha256_text);
+    mm_base64(sha256, 32, sha256_text);
     if (s3->provider->checksum) {
         *header = mm_format("x-amz-checksum-sha256: %s", sha256_text);
     } else {
         status = mm_body_md5(body, md5, err);
-        mm_base64_text(md5, 16, text);
+        mm_base64(md5, 16, text);
         *header = mm_format("content-md5: %s", text);
     }
     if (status == MM_OK && *header == NULL)
@@ -231,7 +246,7 @@ static mm_status s3_put(void *self, const char *key, const mm_http_body *body, b
 {
     mm_s3 *s3 = self;
     uint8_t sha256[32];
-    char text[45], *proof = NULL;
+    char text[MM_BASE64_SIZE(MM_SHA256_SIZE)], *proof = NULL;
     mm_status status = prove_body(s3, body, sha256, text, &proof, err);
     mm_s3_call call = {.method = "PUT", .key = key, .action = "s3:PutObject",
                        .headers = {proof, fresh ? s3->provider->fresh_header : NULL}, .body = *body,
@@ -308,7 +323,7 @@ static mm_status s3_upload_part(void *self, const char *key, const char *id, mm_
 {
     mm_s3 *s3 = self;
     uint8_t sha256[32];
-    char text[45], number[16], *proof = NULL;
+    char text[MM_BASE64_SIZE(MM_SHA256_SIZE)], number[16], *proof = NULL;
     snprintf(number, sizeof(number), "%u", part->number);
     mm_sigv4_pair query[] = {{"partNumber", number}, {"uploadId", id}};
     mm_status status = prove_body(s3, body, sha256, text, &proof, err);
@@ -386,7 +401,7 @@ static mm_status build_completion(const mm_s3 *s3, const mm_part *parts, size_t 
 /* The checksum of the whole that S3 makes of parts' SHA-256: SHA-256 of those, and their number. */
 static mm_status check_composite(const mm_s3_call *call, const mm_part *parts, size_t count, mm_error *err)
 {
-    char *told = NULL, text[45];
+    char *told = NULL, text[MM_BASE64_SIZE(MM_SHA256_SIZE)];
     uint8_t *all = malloc(count * 32), digest[32];
     mm_status status = all ? mm_s3_read_element(&call->reply, "ChecksumSHA256", &told, err)
                            : mm_error_set(err, MM_NO_MEMORY, "out of memory");
@@ -395,11 +410,12 @@ static mm_status check_composite(const mm_s3_call *call, const mm_part *parts, s
         char etag[MM_PART_TAG];
         const char *checksum;
         split_tag(parts[i].tag, etag, sizeof(etag), &checksum);
-        known = checksum && mm_base64_bytes(checksum, all + 32 * i, 32);
+        known = checksum && decode(checksum, all + 32 * i, 32);
     }
     if (known) {
-        status = mm_body_sha256(&(mm_http_body){.bytes = all, .size = count * 32}, digest, err);
-        mm_base64_text(digest, 32, text);
+        if (!mm_sha256(all, count * 32, digest))
+            status = mm_error_set(err, MM_CONFIG, "libcrypto refuses SHA-256");
+        mm_base64(digest, 32, text);
         if (status == MM_OK && strncmp(told, text, 44) != 0)
             status = mm_error_set(err, MM_MISMATCH, "%s: the service put together other parts than were sent (checksum "
                                   "%s, not %s-%zu)", call->key, told, text, count);
@@ -459,15 +475,15 @@ static bool s3_upload_made(void *self, const mm_object *object, const mm_part *p
         for (size_t k = 0; known && k < 16; k++) {
             int high = nibble(etag[2 * k]), low = nibble(etag[2 * k + 1]);
             known = high >= 0 && low >= 0;
-            all[16 * i + k] = (uint8_t)(high * 16 + low);
+            all[16 * i + k] = (uint8_t)(known ? high * 16 + low : 0);
         }
     }
     char text[33], wanted[64];
-    known = known && mm_body_md5(&(mm_http_body){.bytes = all, .size = count * 16}, digest, NULL) == MM_OK;
+    known = known && mm_md5(all, count * 16, digest);
     free(all);
     if (!known)
         return false;
-    mm_hex_text(digest, 16, text);
+    mm_hex(digest, 16, text);
     snprintf(wanted, sizeof(wanted), "%s-%zu", text, count);
     return strcmp(wanted, object->etag) == 0;
 }

@@ -1,11 +1,13 @@
 /* One bucket's client: its address, signed requests, and what a refusal means. Knows no operations. */
-#include <curl/curl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/digest.h"
 #include "base/log.h"
+#include "storage/endpoint.h"
 #include "storage/s3.h"
 
 #define SKEW_MATTERS_MS 60000
@@ -72,43 +74,22 @@ static mm_status choose_style(mm_s3 *s3, const mm_storage_place *place, mm_error
     return MM_OK;
 }
 
-/* Splits http(s)://host:port/path. */
-static mm_status set_endpoint(mm_s3 *s3, const char *endpoint, const char *location, mm_error *err)
+/* As the Host header will have it, which is signed: libcurl leaves out the scheme's own port. */
+static mm_status set_endpoint(mm_s3 *s3, const char *url, mm_error *err)
 {
-    mm_status status = MM_OK;
-    char *scheme = NULL, *host = NULL, *port = NULL, *path = NULL, *user = NULL, *query = NULL;
-    CURLU *url = curl_url();
-    if (url == NULL)
-        return mm_error_set(err, MM_NO_MEMORY, "out of memory");
-    if (curl_url_set(url, CURLUPART_URL, endpoint, 0) != CURLUE_OK ||
-        curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK ||
-        curl_url_get(url, CURLUPART_HOST, &host, 0) != CURLUE_OK ||
-        curl_url_get(url, CURLUPART_PATH, &path, 0) != CURLUE_OK ||
-        (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0) ||
-        curl_url_get(url, CURLUPART_USER, &user, 0) == CURLUE_OK ||
-        curl_url_get(url, CURLUPART_QUERY, &query, 0) == CURLUE_OK) {
-        status = mm_error_set(err, MM_CONFIG, "%s: the endpoint '%s' is not https://host or http://host:port",
-                              location, user ? "(with a user)" : endpoint);
-        goto out;
-    }
-    s3->tls = strcmp(scheme, "https") == 0;
-    bool has_port = curl_url_get(url, CURLUPART_PORT, &port, CURLU_NO_DEFAULT_PORT) == CURLUE_OK;
-    size_t length = strlen(path);
-    while (length > 0 && path[length - 1] == '/')
-        length--;
-    s3->host = mm_format("%s%s%s", host, has_port ? ":" : "", has_port ? port : "");
-    s3->base_path = strndup(path, length);
-    if (s3->host == NULL || s3->base_path == NULL)
-        status = mm_error_set(err, MM_NO_MEMORY, "out of memory");
-out:
-    curl_free(scheme);
-    curl_free(host);
-    curl_free(port);
-    curl_free(path);
-    curl_free(user);
-    curl_free(query);
-    curl_url_cleanup(url);
-    return status;
+    mm_endpoint endpoint;
+    mm_status status = mm_endpoint_parse("storage_endpoint", url, &endpoint, err);
+    if (status != MM_OK)
+        return status;
+    const char *authority = strstr(endpoint.origin, "://") + 3, *port = endpoint.plain ? ":80" : ":443";
+    size_t length = strlen(authority);
+    if (ends_with(authority, length, port))
+        length -= strlen(port);
+    s3->tls = !endpoint.plain;
+    s3->host = strndup(authority, length);
+    s3->base_path = strdup(endpoint.path);
+    mm_endpoint_free(&endpoint);
+    return s3->host && s3->base_path ? MM_OK : mm_error_set(err, MM_NO_MEMORY, "out of memory");
 }
 
 /* The provider's own, for a region. malloc'd. */
@@ -142,7 +123,7 @@ static mm_status set_address(mm_s3 *s3, const mm_storage_place *place, const mm_
     char *own = endpoint ? NULL : default_endpoint(provider, region);
     if (s3->region == NULL || (endpoint == NULL && own == NULL))
         return mm_error_set(err, MM_NO_MEMORY, "out of memory");
-    mm_status status = set_endpoint(s3, own ? own : endpoint, place->location, err);
+    mm_status status = set_endpoint(s3, own ? own : endpoint, err);
     free(own);
     return status == MM_OK ? choose_style(s3, place, err) : status;
 }
@@ -496,7 +477,7 @@ mm_status mm_s3_perform(mm_s3 *s3, mm_s3_call *call, mm_error *err)
     if (call->body.size > 0) {
         if (call->sha256 == NULL)
             status = mm_body_sha256(&call->body, digest, err);
-        mm_hex_text(call->sha256 ? call->sha256 : digest, 32, hash);
+        mm_hex(call->sha256 ? call->sha256 : digest, 32, hash);
     }
     if (status == MM_OK && call->query_count > 0)
         status = mm_sigv4_query(call->query, call->query_count, &query, err);

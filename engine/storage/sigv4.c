@@ -6,12 +6,11 @@
 #include <string.h>
 #include <time.h>
 
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
+#include <openssl/crypto.h>
 
+#include "base/digest.h"
 #include "storage/storage_internal.h"
 
-#define DIGEST 32
 #define HEADERS_MAX 32
 
 /* --- query -------------------------------------------------------------------------------------------------- */
@@ -104,20 +103,19 @@ static mm_status canonical_headers(const mm_sigv4 *request, mm_buffer *out, mm_b
 
 /* --- signature ---------------------------------------------------------------------------------------------- */
 
-static bool hmac(const uint8_t *key, size_t key_size, const char *text, uint8_t out[DIGEST])
+static bool hmac(const void *key, size_t key_size, const char *text, uint8_t out[MM_SHA256_SIZE])
 {
-    unsigned size = DIGEST;
-    return HMAC(EVP_sha256(), key, (int)key_size, (const unsigned char *)text, strlen(text), out, &size) != NULL;
+    return mm_hmac_sha256(key, key_size, text, strlen(text), out);
 }
 
-static bool signing_key(const mm_sigv4 *request, const char *day, uint8_t out[DIGEST])
+static bool signing_key(const mm_sigv4 *request, const char *day, uint8_t out[MM_SHA256_SIZE])
 {
     char *secret = mm_format("AWS4%s", request->secret_key);
     if (secret == NULL)
         return false;
-    uint8_t a[DIGEST], b[DIGEST];
-    bool ok = hmac((const uint8_t *)secret, strlen(secret), day, a) && hmac(a, DIGEST, request->region, b) &&
-              hmac(b, DIGEST, request->service, a) && hmac(a, DIGEST, "aws4_request", out);
+    uint8_t a[MM_SHA256_SIZE], b[MM_SHA256_SIZE];
+    bool ok = hmac(secret, strlen(secret), day, a) && hmac(a, MM_SHA256_SIZE, request->region, b) &&
+              hmac(b, MM_SHA256_SIZE, request->service, a) && hmac(a, MM_SHA256_SIZE, "aws4_request", out);
     OPENSSL_cleanse(secret, strlen(secret));
     OPENSSL_cleanse(a, sizeof(a));
     OPENSSL_cleanse(b, sizeof(b));
@@ -136,8 +134,8 @@ void mm_sigv4_date(int64_t wall_ms, char out[MM_SIGV4_DATE])
 mm_status mm_sigv4_sign(const mm_sigv4 *request, mm_buffer *authorization, mm_error *err)
 {
     mm_buffer canonical = MM_BUFFER_INIT, names = MM_BUFFER_INIT, to_sign = MM_BUFFER_INIT;
-    uint8_t key[DIGEST], digest[DIGEST];
-    char hash[2 * DIGEST + 1], signature[2 * DIGEST + 1], day[9];
+    uint8_t key[MM_SHA256_SIZE], digest[MM_SHA256_SIZE];
+    char hash[2 * MM_SHA256_SIZE + 1], signature[2 * MM_SHA256_SIZE + 1], day[9];
     memcpy(day, request->date, 8);
     day[8] = '\0';
 
@@ -150,17 +148,18 @@ mm_status mm_sigv4_sign(const mm_sigv4 *request, mm_buffer *authorization, mm_er
         status = mm_error_set(err, MM_NO_MEMORY, "out of memory");
         goto out;
     }
-    status = mm_body_sha256(&(mm_http_body){.bytes = canonical.data, .size = canonical.size}, digest, err);
-    if (status != MM_OK)
+    if (!mm_sha256(canonical.data, canonical.size, digest)) {
+        status = mm_error_set(err, MM_CONFIG, "libcrypto refuses SHA-256");
         goto out;
-    mm_hex_text(digest, DIGEST, hash);
+    }
+    mm_hex(digest, MM_SHA256_SIZE, hash);
     mm_buffer_printf(&to_sign, "AWS4-HMAC-SHA256\n%s\n%s/%s/%s/aws4_request\n%s", request->date, day, request->region,
                      request->service, hash);
-    if (to_sign.failed || !signing_key(request, day, key) || !hmac(key, DIGEST, to_sign.data, digest)) {
+    if (to_sign.failed || !signing_key(request, day, key) || !hmac(key, MM_SHA256_SIZE, to_sign.data, digest)) {
         status = mm_error_set(err, to_sign.failed ? MM_NO_MEMORY : MM_BUG, "the signature cannot be made");
         goto out;
     }
-    mm_hex_text(digest, DIGEST, signature);
+    mm_hex(digest, MM_SHA256_SIZE, signature);
     mm_buffer_printf(authorization, "AWS4-HMAC-SHA256 Credential=%s/%s/%s/%s/aws4_request, SignedHeaders=%s, "
                      "Signature=%s", request->access_key, day, request->region, request->service, names.data,
                      signature);

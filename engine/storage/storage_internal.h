@@ -122,12 +122,6 @@ bool mm_retry_again(mm_retry *retry, mm_status status, const mm_error *err);
 mm_status mm_body_sha256(const mm_http_body *body, uint8_t out[32], mm_error *err) MM_MUST_USE;
 mm_status mm_body_md5(const mm_http_body *body, uint8_t out[16], mm_error *err) MM_MUST_USE;
 mm_status mm_body_crc32c(const mm_http_body *body, uint32_t *out, mm_error *err) MM_MUST_USE;
-/* Lower-case hexadecimal, with NUL: 2 × size + 1 characters. */
-void mm_hex_text(const uint8_t *bytes, size_t size, char *out);
-/* Base64 with padding, and NUL: 4 × ⌈size / 3⌉ + 1 characters. */
-void mm_base64_text(const uint8_t *bytes, size_t size, char *out);
-/* False when text is not Base64 of exactly `size` bytes. */
-bool mm_base64_bytes(const char *text, uint8_t *out, size_t size);
 /* Appends text percent-encoded: all but A-Z a-z 0-9 - . _ ~, and '/' where keep_slash. Source: RFC 3986. */
 void mm_percent_encode(mm_buffer *out, const char *text, bool keep_slash);
 /* "Sat, 21 Nov 2026 01:02:03 GMT" or "2026-11-21T01:02:03.000Z" as wall milliseconds; 0: neither. */

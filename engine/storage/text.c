@@ -1,4 +1,4 @@
-/* What requests to object stores are made of: digests of bodies, hexadecimal, Base64, percent-encoding, dates. */
+/* What requests to object stores are made of: digests of bodies, percent-encoding, dates. */
 #include <errno.h>
 #include <string.h>
 #include <stdio.h>
@@ -86,35 +86,6 @@ mm_status mm_body_sha256(const mm_http_body *body, uint8_t out[32], mm_error *er
 mm_status mm_body_md5(const mm_http_body *body, uint8_t out[16], mm_error *err)
 {
     return digest_body(body, EVP_md5(), out, err);
-}
-
-void mm_hex_text(const uint8_t *bytes, size_t size, char *out)
-{
-    static const char digits[] = "0123456789abcdef";
-    for (size_t i = 0; i < size; i++) {
-        out[2 * i] = digits[bytes[i] >> 4];
-        out[2 * i + 1] = digits[bytes[i] & 15];
-    }
-    out[2 * size] = '\0';
-}
-
-void mm_base64_text(const uint8_t *bytes, size_t size, char *out)
-{
-    EVP_EncodeBlock((unsigned char *)out, bytes, (int)size);
-}
-
-bool mm_base64_bytes(const char *text, uint8_t *out, size_t size)
-{
-    uint8_t decoded[96];
-    size_t length = strlen(text);
-    if (length != (size + 2) / 3 * 4 || length > 128 ||
-        EVP_DecodeBlock(decoded, (const unsigned char *)text, (int)length) < (int)size)
-        return false;
-    size_t padding = length > 0 ? (text[length - 1] == '=') + (length > 1 && text[length - 2] == '=') : 0;
-    if (length / 4 * 3 - padding != size)
-        return false;
-    memcpy(out, decoded, size);
-    return true;
 }
 
 void mm_percent_encode(mm_buffer *out, const char *text, bool keep_slash)
