@@ -14,4 +14,11 @@ const mm_format_driver mm_format_npy = {
     .write_end = mm_npy_write_end,
     .write_head = mm_npy_write_head,
     .write_close = mm_npy_write_close,
+    .read_open = mm_npy_read_open,
+    .read_schema = mm_npy_read_schema,
+    .read_count = mm_npy_read_count,
+    .read_parts = mm_npy_read_parts,
+    .read_seek = mm_npy_read_seek,
+    .read_next = mm_npy_read_next,
+    .read_close = mm_npy_read_close,
 };
