@@ -20,6 +20,7 @@ void mm_json_set(mm_json *json, const void *bytes, size_t size, uint64_t offset,
     json->offset = offset;
     json->whole = whole;
     json->first = false;
+    json->field = NULL;
 }
 
 void mm_json_close(mm_json *json)
@@ -45,8 +46,9 @@ mm_status mm_json_bad(const mm_json *json, const uint8_t *at, mm_error *err, con
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    return mm_error_set(err, MM_DATA, "%s: byte %" PRIu64 ": %s", json->name,
-                        json->offset + (uint64_t)(at - json->start), text);
+    return mm_error_set(err, MM_DATA, "%s: byte %" PRIu64 ": %s%s%s%s", json->name,
+                        json->offset + (uint64_t)(at - json->start), json->field != NULL ? "field " : "",
+                        json->field != NULL ? json->field : "", json->field != NULL ? ": " : "", text);
 }
 
 /* --- tokens ------------------------------------------------------------------------------------------------- */

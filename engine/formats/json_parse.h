@@ -31,6 +31,7 @@ typedef struct mm_json {
     uint64_t offset;                /* of `start` in the file: messages count from there */
     bool whole;                     /* nothing comes behind `end` */
     bool first;                     /* right behind a bracket that opens */
+    const char *field;              /* for messages, NULL: none */
     mm_buffer text;                 /* of the last string with escapes */
 } mm_json;
 
@@ -42,7 +43,7 @@ void mm_json_close(mm_json *json);
 /* Where the parser is, in the file. */
 uint64_t mm_json_offset(const mm_json *json);
 const char *mm_json_kind_name(mm_json_kind kind); /* "a string", "null", … */
-/* MM_DATA with "<name>: byte <offset>: <text>". */
+/* MM_DATA with "<name>: byte <offset>: field <field>: <text>". */
 mm_status mm_json_bad(const mm_json *json, const uint8_t *at, mm_error *err, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
@@ -74,8 +75,8 @@ mm_status mm_json_floats(mm_json *json, float *out, size_t most, size_t *count, 
 
 /* Appends a quoted string. False: not UTF-8, nothing is appended. */
 bool mm_json_put_string(mm_buffer *out, const char *text, size_t size);
-/* Appends a JSON text without its white space. False: it is no JSON, and what was appended is useless. */
-bool mm_json_put_compact(mm_buffer *out, const char *text, size_t size);
+/* Whether a text is JSON, one value and nothing else. */
+bool mm_json_valid(const char *text, size_t size);
 /* Length of the longest prefix that is UTF-8: `size` when all is. */
 size_t mm_json_utf8(const char *text, size_t size);
 

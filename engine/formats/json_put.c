@@ -1,7 +1,5 @@
-/* Writing JSON: strings, and JSON texts without their white space. */
+/* Writing JSON strings, and whether a text is JSON. */
 #include "formats/json_parse.h"
-
-#include <string.h>
 
 bool mm_json_put_string(mm_buffer *out, const char *text, size_t size)
 {
@@ -28,7 +26,7 @@ bool mm_json_put_string(mm_buffer *out, const char *text, size_t size)
     return true;
 }
 
-bool mm_json_put_compact(mm_buffer *out, const char *text, size_t size)
+bool mm_json_valid(const char *text, size_t size)
 {
     mm_json json;
     mm_error nothing = MM_ERROR_INIT; /* the caller knows the place */
@@ -39,21 +37,5 @@ bool mm_json_put_compact(mm_buffer *out, const char *text, size_t size)
     if (status == MM_OK)
         status = mm_json_finish(&json, &nothing);
     mm_json_close(&json);
-    if (status != MM_OK)
-        return false;
-    bool inside = false; /* of a string: white space stays */
-    for (size_t at = 0; at < length;) {
-        size_t run = at;
-        while (at < length && (inside || (value[at] != ' ' && value[at] != '\n' && value[at] != '\r' && value[at] != '\t'))) {
-            if (inside && value[at] == '\\')
-                at++; /* what is escaped closes nothing; the text was checked, so that it is there */
-            else if (value[at] == '"')
-                inside = !inside;
-            at++;
-        }
-        mm_buffer_append(out, value + run, at - run);
-        while (!inside && at < length && (value[at] == ' ' || value[at] == '\n' || value[at] == '\r' || value[at] == '\t'))
-            at++;
-    }
-    return true;
+    return status == MM_OK;
 }

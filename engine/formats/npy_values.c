@@ -172,20 +172,6 @@ static size_t text_of_s(const mm_npy_file *file, const uint8_t *from, uint8_t *o
     return size;
 }
 
-static bool is_json(const uint8_t *text, size_t size)
-{
-    mm_json json;
-    mm_error nothing = MM_ERROR_INIT; /* the caller names the row */
-    const char *value;
-    size_t length;
-    mm_json_open(&json, "", text, size);
-    mm_status status = mm_json_skip(&json, &value, &length, &nothing);
-    if (status == MM_OK)
-        status = mm_json_finish(&json, &nothing);
-    mm_json_close(&json);
-    return status == MM_OK;
-}
-
 static mm_status convert_texts(const mm_npy_file *file, const uint8_t *from, uint64_t row, size_t rows, mm_column *to,
                                size_t at, mm_error *err)
 {
@@ -195,7 +181,7 @@ static mm_status convert_texts(const mm_npy_file *file, const uint8_t *from, uin
         size_t size = file->info.kind == 'U' ? text_of_u(file, from, out) : text_of_s(file, from, out);
         if (size == SIZE_MAX)
             return bad_value(file, row + i, 0, err, file->info.kind == 'U' ? "not Unicode" : "not UTF-8");
-        if (to->field->type == MM_TYPE_JSON && !is_json(out, size))
+        if (to->field->type == MM_TYPE_JSON && !mm_json_valid((const char *)out, size))
             return bad_value(file, row + i, 0, err, "not JSON");
         end += size;
         to->offsets[at + i + 1] = end;
