@@ -1,6 +1,6 @@
-/* Inputs: local files and bytes in memory. A local file is mapped where that works, for parsers that want
- * pointers; `read` goes through pread all the same, since a file that shrinks under a mapping kills the process and
- * one that shrinks under pread is an error with a place. */
+/* Inputs: local files, objects of a storage, and bytes in memory. A local file is mapped where that works, for
+ * parsers that want pointers; `read` goes through pread all the same, since a file that shrinks under a mapping kills
+ * the process and one that shrinks under pread is an error with a place. */
 #include "storage/input.h"
 
 #include <errno.h>
@@ -12,23 +12,24 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#define IDENTITY_MAX 200
-
-/* What every input has behind its interface. */
-typedef struct base {
-    mm_input input;
-    char identity[IDENTITY_MAX];
-} base;
+#include <xxhash.h>
 
 typedef struct local_input {
-    base base;
+    mm_input input;
     int fd;
     void *map; /* NULL: not mapped */
 } local_input;
 
+typedef struct remote_input {
+    mm_input input;
+    mm_storage *storage;
+    bool borrowed; /* the storage is another input's */
+    char *key;
+    mm_object object; /* as it was opened */
+} remote_input;
+
 typedef struct memory_input {
-    base base;
+    mm_input input;
     const uint8_t *bytes;
 } memory_input;
 
@@ -56,6 +57,26 @@ static mm_status local_read(const mm_input *input, uint64_t offset, void *out, s
         done += (size_t)got;
     }
     return MM_OK;
+}
+
+static mm_status local_fingerprint(const mm_input *input, mm_buffer *out, mm_error *err)
+{
+    const local_input *file = input->context;
+    struct stat info, named;
+    if (fstat(file->fd, &info) != 0)
+        return mm_error_errno(err, MM_UNAVAILABLE, "%s: stat", input->name);
+    if (stat(input->name, &named) == 0 && (named.st_dev != info.st_dev || named.st_ino != info.st_ino))
+        return mm_error_set(err, MM_CHANGED, "%s: another file has taken its place while it was read", input->name);
+    size_t head = (uint64_t)info.st_size < MM_INPUT_HEAD ? (size_t)info.st_size : MM_INPUT_HEAD;
+    uint8_t *bytes = malloc(MM_INPUT_HEAD);
+    if (bytes == NULL)
+        return no_memory(input->name, err);
+    mm_status status = local_read(input, 0, bytes, head, err);
+    if (status == MM_OK)
+        mm_buffer_printf(out, "size=%" PRIu64 " mtime=%" PRId64 ".%09ld head=%016" PRIx64, (uint64_t)info.st_size,
+                         (int64_t)info.st_mtim.tv_sec, info.st_mtim.tv_nsec, (uint64_t)XXH3_64bits(bytes, head));
+    free(bytes);
+    return status;
 }
 
 static void local_close(mm_input *input)
@@ -115,17 +136,96 @@ static mm_status open_local(const char *path, mm_input **out, mm_error *err)
     }
     file->fd = fd;
     file->map = map_file(fd, (uint64_t)info.st_size);
-    file->base.input = (mm_input){
+    file->input = (mm_input){
         .name = name,
         .size = (uint64_t)info.st_size,
         .map = file->map,
         .read = local_read,
+        .fingerprint = local_fingerprint,
         .close = local_close,
         .context = file,
     };
-    snprintf(file->base.identity, sizeof(file->base.identity), "inode=%" PRIu64 " size=%" PRIu64 " mtime=%" PRId64 ".%09ld",
-             (uint64_t)info.st_ino, (uint64_t)info.st_size, (int64_t)info.st_mtim.tv_sec, info.st_mtim.tv_nsec);
-    *out = &file->base.input;
+    snprintf(file->input.identity, sizeof(file->input.identity),
+             "inode=%" PRIu64 " size=%" PRIu64 " mtime=%" PRId64 ".%09ld", (uint64_t)info.st_ino,
+             (uint64_t)info.st_size, (int64_t)info.st_mtim.tv_sec, info.st_mtim.tv_nsec);
+    *out = &file->input;
+    return MM_OK;
+}
+
+/* --- objects ----------------------------------------------------------------------------------------------- */
+
+/* What is there in the place of the object that was opened. */
+static mm_status other_object(const remote_input *remote, const mm_object *now, mm_error *err)
+{
+    return mm_error_set(err, MM_CHANGED,
+                        "%s: another object has taken its place while it was read: %s when it was opened, "
+                        "size=%" PRIu64 " etag=%s now",
+                        remote->input.name, remote->input.identity, now->size, now->etag);
+}
+
+static mm_status remote_read(const mm_input *input, uint64_t offset, void *out, size_t size, mm_error *err)
+{
+    const remote_input *remote = input->context;
+    mm_object now;
+    mm_error asked = MM_ERROR_INIT;
+    mm_status status = mm_storage_read(remote->storage, remote->key, remote->object.etag, offset, out, size, err);
+    if (status == MM_CHANGED && mm_storage_stat(remote->storage, remote->key, &now, &asked) == MM_OK)
+        (void)other_object(remote, &now, err);
+    return status == MM_OK ? MM_OK : mm_error_context(err, "byte %" PRIu64, offset);
+}
+
+static mm_status remote_fingerprint(const mm_input *input, mm_buffer *out, mm_error *err)
+{
+    const remote_input *remote = input->context;
+    mm_object now;
+    mm_status status = mm_storage_stat(remote->storage, remote->key, &now, err);
+    if (status != MM_OK)
+        return status;
+    if (now.size != input->size || strcmp(now.etag, remote->object.etag) != 0)
+        return other_object(remote, &now, err);
+    mm_buffer_printf(out, "%s", input->identity);
+    return MM_OK;
+}
+
+static void remote_close(mm_input *input)
+{
+    remote_input *remote = input->context;
+    if (!remote->borrowed)
+        mm_storage_close(remote->storage);
+    free(remote->key);
+    free(input->name);
+    free(remote);
+}
+
+/* Takes storage (unless it is borrowed) and key, also when it fails. */
+static mm_status open_object(mm_storage *storage, bool borrowed, char *key, mm_input **out, mm_error *err)
+{
+    remote_input *remote = calloc(1, sizeof(*remote));
+    char *name = mm_storage_url(storage, key);
+    if (remote == NULL || name == NULL) {
+        free(remote);
+        free(name);
+        free(key);
+        if (!borrowed)
+            mm_storage_close(storage);
+        return no_memory("object", err);
+    }
+    *remote = (remote_input){.storage = storage, .borrowed = borrowed, .key = key};
+    remote->input = (mm_input){.name = name,
+                               .remote = true,
+                               .read = remote_read,
+                               .fingerprint = remote_fingerprint,
+                               .close = remote_close,
+                               .context = remote};
+    mm_status status = mm_storage_stat(storage, key, &remote->object, err);
+    if (status != MM_OK) {
+        remote_close(&remote->input);
+        return status;
+    }
+    remote->input.size = remote->object.size;
+    snprintf(remote->input.identity, sizeof(remote->input.identity), "size=%" PRIu64 " etag=%s", remote->object.size,
+             remote->object.etag);
+    *out = &remote->input;
     return MM_OK;
 }
 
@@ -136,6 +236,13 @@ static mm_status memory_read(const mm_input *input, uint64_t offset, void *out, 
     const memory_input *memory = input->context;
     (void)err;
     memcpy(out, memory->bytes + offset, size);
+    return MM_OK;
+}
+
+static mm_status memory_fingerprint(const mm_input *input, mm_buffer *out, mm_error *err)
+{
+    (void)err;
+    mm_buffer_printf(out, "%s", input->identity);
     return MM_OK;
 }
 
@@ -155,10 +262,15 @@ mm_status mm_input_memory(const char *name, const void *bytes, size_t size, mm_i
         return no_memory(name, err);
     }
     memory->bytes = bytes;
-    memory->base.input = (mm_input){
-        .name = copy, .size = size, .map = bytes, .read = memory_read, .close = memory_close, .context = memory};
-    snprintf(memory->base.identity, sizeof(memory->base.identity), "size=%zu", size);
-    *out = &memory->base.input;
+    memory->input = (mm_input){.name = copy,
+                               .size = size,
+                               .map = bytes,
+                               .read = memory_read,
+                               .fingerprint = memory_fingerprint,
+                               .close = memory_close,
+                               .context = memory};
+    snprintf(memory->input.identity, sizeof(memory->input.identity), "size=%zu", size);
+    *out = &memory->input;
     return MM_OK;
 }
 
@@ -167,12 +279,31 @@ mm_status mm_input_memory(const char *name, const void *bytes, size_t size, mm_i
 mm_status mm_input_open(const char *location, const mm_options *options, mm_input **out, mm_error *err)
 {
     static const char file_scheme[] = "file://";
-    (void)options;
+    mm_storage *storage;
+    char *key;
     if (strncmp(location, file_scheme, strlen(file_scheme)) == 0)
         return open_local(location + strlen(file_scheme), out, err);
-    if (strstr(location, "://") != NULL)
-        return mm_error_set(err, MM_CONFIG, "%s: only local files can be read", location);
-    return open_local(location, out, err);
+    if (strstr(location, "://") == NULL)
+        return open_local(location, out, err);
+    mm_status status = mm_storage_open(location, options, &storage, &key, err);
+    return status == MM_OK ? open_object(storage, false, key, out, err) : status;
+}
+
+mm_status mm_input_open_beside(const mm_input *input, const char *name, mm_input **out, mm_error *err)
+{
+    while (input->under != NULL)
+        input = input->under;
+    const remote_input *remote = input->remote ? input->context : NULL;
+    const char *of = remote != NULL ? remote->key : input->name;
+    const char *slash = strrchr(of, '/');
+    char *path = mm_format("%.*s%s", slash != NULL ? (int)(slash - of + 1) : 0, of, name);
+    if (path == NULL)
+        return no_memory(name, err);
+    if (remote != NULL)
+        return open_object(remote->storage, true, path, out, err);
+    mm_status status = open_local(path, out, err);
+    free(path);
+    return status;
 }
 
 mm_status mm_input_read(const mm_input *input, uint64_t offset, void *out, size_t size, mm_error *err)
@@ -192,5 +323,13 @@ void mm_input_close(mm_input *input)
 
 const char *mm_input_identity(const mm_input *input)
 {
-    return ((const base *)input->context)->identity;
+    return input->identity;
+}
+
+mm_status mm_input_fingerprint(const mm_input *input, mm_buffer *out, mm_error *err)
+{
+    mm_status status = input->fingerprint(input, out, err);
+    if (status == MM_OK && out->failed)
+        status = no_memory(input->name, err);
+    return status;
 }

@@ -47,8 +47,7 @@ static const mm_storage_driver *find_driver(const char *location, size_t length)
 
 bool mm_storage_is_remote(const char *location)
 {
-    size_t length = scheme_length(location);
-    return length > 0 && !scheme_is(location, length, "file");
+    return find_driver(location, scheme_length(location)) != NULL;
 }
 
 const char *mm_storage_option(const mm_storage_place *place, const char *name)
@@ -95,11 +94,13 @@ static mm_status open_remote(const char *location, const mm_options *options, mm
 mm_status mm_storage_open(const char *location, const mm_options *options, mm_storage **out, char **key, mm_error *err)
 {
     char *found = NULL;
+    size_t length = scheme_length(location);
     mm_storage *storage = calloc(1, sizeof(*storage));
     if (storage == NULL)
         return mm_error_set(err, MM_NO_MEMORY, "out of memory");
-    mm_status status = mm_storage_is_remote(location) ? open_remote(location, options, storage, &found, err)
-                                                      : open_local(location, &found, storage, err);
+    mm_status status = length > 0 && !scheme_is(location, length, "file")
+                           ? open_remote(location, options, storage, &found, err)
+                           : open_local(location, &found, storage, err);
     if (status != MM_OK) {
         free(found);
         mm_storage_close(storage);

@@ -8,25 +8,25 @@
 /* Centroids up to this size are held in memory. */
 #define CENTROIDS_MAX (32u << 20)
 
-mm_status mm_faiss_load_floats(mm_faiss_file *file, mm_arena *arena, uint64_t offset,
+mm_status mm_faiss_load_floats(const mm_input *file, mm_arena *arena, uint64_t offset,
                                uint64_t count, const float **out, mm_error *err)
 {
     float *values = mm_arena_array(arena, (size_t)count, sizeof(float));
     if (values == NULL)
         return mm_error_set(err, MM_NO_MEMORY, "%s: out of memory", file->name);
-    mm_status status = file->read_at(file, offset, values, (size_t)count * sizeof(float), err);
+    mm_status status = mm_faiss_read(file, offset, values, (size_t)count * sizeof(float), err);
     if (status == MM_OK)
         *out = values;
     return status;
 }
 
-void mm_faiss_codec_open_raw(mm_faiss_codec *codec, mm_faiss_file *file, uint32_t d)
+void mm_faiss_codec_open_raw(mm_faiss_codec *codec, const mm_input *file, uint32_t d)
 {
     *codec = (mm_faiss_codec){
         .file = file, .coding = MM_FAISS_RAW, .d = d, .code_size = (uint64_t)d * sizeof(float)};
 }
 
-mm_status mm_faiss_codec_open_sq(mm_faiss_codec *codec, mm_faiss_file *file, mm_arena *arena,
+mm_status mm_faiss_codec_open_sq(mm_faiss_codec *codec, const mm_input *file, mm_arena *arena,
                                  uint32_t d, const mm_faiss_sq *sq, uint64_t code_size,
                                  mm_error *err)
 {
@@ -41,7 +41,7 @@ mm_status mm_faiss_codec_open_sq(mm_faiss_codec *codec, mm_faiss_file *file, mm_
     return mm_faiss_load_floats(file, arena, sq->trained, sq->trained_count, &codec->trained, err);
 }
 
-mm_status mm_faiss_codec_open_pq(mm_faiss_codec *codec, mm_faiss_file *file, mm_arena *arena,
+mm_status mm_faiss_codec_open_pq(mm_faiss_codec *codec, const mm_input *file, mm_arena *arena,
                                  const mm_faiss_pq *pq, mm_error *err)
 {
     uint64_t count = pq->d << pq->bits;
@@ -127,9 +127,8 @@ static mm_status pq_decode(const mm_faiss_codec *codec, const uint8_t *code, flo
             memcpy(out + m * part, codec->centroids + first, part * sizeof(float));
             continue;
         }
-        mm_status status =
-            codec->file->read_at(codec->file, pq->centroids + first * sizeof(float),
-                                 out + m * part, part * sizeof(float), err);
+        mm_status status = mm_faiss_read(codec->file, pq->centroids + first * sizeof(float), out + m * part,
+                                         part * sizeof(float), err);
         if (status != MM_OK)
             return status;
     }

@@ -12,7 +12,7 @@
 #define TRANSFORMS_MAX (64ull << 20)
 
 struct mm_faiss_decoder {
-    mm_faiss_file *file;
+    const mm_input *file;
     mm_faiss_codec codec;
     const mm_faiss_node *codes;
     uint32_t inner_d;   /* of the codes */
@@ -24,7 +24,7 @@ struct mm_faiss_decoder {
     size_t inverse_count;
 };
 
-static mm_status open_codec(mm_faiss_codec *codec, mm_faiss_file *file, mm_arena *arena,
+static mm_status open_codec(mm_faiss_codec *codec, const mm_input *file, mm_arena *arena,
                             const mm_faiss_node *node, mm_error *err)
 {
     if (node->kind == MM_FAISS_MULTI || node->coding == MM_FAISS_PQ)
@@ -75,7 +75,7 @@ static mm_status open_inverses(mm_faiss_decoder *decoder, mm_arena *arena,
     return MM_OK;
 }
 
-mm_status mm_faiss_decoder_open(mm_faiss_file *file, mm_arena *arena, const mm_faiss_view *view,
+mm_status mm_faiss_decoder_open(const mm_input *file, mm_arena *arena, const mm_faiss_view *view,
                                 mm_faiss_decoder **out, mm_error *err)
 {
     const mm_faiss_node *codes = view->codes;
@@ -166,8 +166,8 @@ static mm_status centroid_of(const mm_faiss_decoder *decoder, uint64_t list, con
     if (node->kind == MM_FAISS_MULTI)
         memcpy(s->code, &list, sizeof(list));
     else
-        status = decoder->file->read_at(decoder->file, node->codes + list * node->code_size,
-                                        s->code, (size_t)node->code_size, err);
+        status = mm_faiss_read(decoder->file, node->codes + list * node->code_size, s->code,
+                               (size_t)node->code_size, err);
     return status == MM_OK
                ? mm_faiss_decode(quantizer, s->code, 1, 0, NULL, s->centroid, s->rest, err)
                : status;
@@ -188,8 +188,8 @@ static mm_status add_second(const mm_faiss_decoder *decoder, int64_t id, float *
     if (id < 0 || (uint64_t)id >= node->rows)
         return mm_faiss_bad(decoder->file, node->refine_codes, err,
                             "no refinement code for the id %" PRId64, id);
-    mm_status status = decoder->file->read_at(
-        decoder->file, node->refine_codes + (uint64_t)id * size, s->code, (size_t)size, err);
+    mm_status status = mm_faiss_read(decoder->file, node->refine_codes + (uint64_t)id * size, s->code,
+                                     (size_t)size, err);
     if (status == MM_OK)
         status = mm_faiss_codec_decode(&decoder->refinement, s->code, s->second, err);
     if (status == MM_OK)

@@ -10,7 +10,7 @@ typedef struct mm_faiss_decoder mm_faiss_decoder;
 
 /* Loads the tables into the arena; the decoder lives as long as it. MM_DATA when a transform cannot
  * be undone or a table is larger than what is held in memory. */
-mm_status mm_faiss_decoder_open(mm_faiss_file *file, mm_arena *arena, const mm_faiss_view *view,
+mm_status mm_faiss_decoder_open(const mm_input *file, mm_arena *arena, const mm_faiss_view *view,
                                 mm_faiss_decoder **out, mm_error *err) MM_MUST_USE;
 
 /* Working memory that one thread needs to decode, in bytes. */

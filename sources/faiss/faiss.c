@@ -16,14 +16,15 @@
 
 struct mm_source {
     mm_arena arena; /* names and schemas */
-    const char *path, *collection, *id_field, *vector_field, *invlists;
+    const char *path, *collection, *id_field, *vector_field;
     bool lossy;
     uint64_t extent_bytes, extent_rows;
     int64_t start_id;
-    mm_faiss_file *file;
+    mm_input *file, *given_side; /* given_side: source.invlists; NULL: not given */
 
     pthread_mutex_t lock; /* guards what follows; once set, a thing is never changed again */
-    mm_faiss_file *side;
+    mm_input *found_side;
+    const mm_input *side; /* the file of on-disk lists, one of the two */
     mm_arena walk_arena;
     const mm_faiss_node *root; /* NULL: not walked yet */
     mm_faiss_view view;
@@ -32,7 +33,10 @@ struct mm_source {
 };
 
 static const mm_option options[] = {
-    {.name = "path", .type = MM_OPT_PATH, .required = true, .help = "the index file"},
+    {.name = "path",
+     .type = MM_OPT_PATH,
+     .required = true,
+     .help = "the index file: a path, or an object's URL (s3://bucket/products.index, gs://, az://, ...)"},
     {.name = "id_field",
      .type = MM_OPT_STRING,
      .default_value = "id",
@@ -63,7 +67,8 @@ static const mm_option options[] = {
      .help = "rows in one extent; 0: by extent_bytes"},
     {.name = "invlists",
      .type = MM_OPT_PATH,
-     .help = "file of on-disk inverted lists, where it is not the one that the index names"},
+     .help = "file of on-disk inverted lists, path or URL, where it is not the one that the index names"},
+    MM_STORAGE_OPTIONS,
 };
 
 static mm_status no_memory(const char *path, mm_error *err)
@@ -75,10 +80,9 @@ static void source_close(mm_source *source)
 {
     if (source == NULL)
         return;
-    if (source->file != NULL)
-        source->file->close(source->file);
-    if (source->side != NULL)
-        source->side->close(source->side);
+    mm_input_close(source->found_side); /* may use the storage of the file */
+    mm_input_close(source->given_side);
+    mm_input_close(source->file);
     mm_arena_free(&source->walk_arena);
     mm_arena_free(&source->arena);
     pthread_mutex_destroy(&source->lock);
@@ -108,9 +112,7 @@ static mm_status read_options(mm_source *source, const mm_options *values, mm_er
     source->path = copy_option(&source->arena, values, "path");
     source->id_field = copy_option(&source->arena, values, "id_field");
     source->vector_field = copy_option(&source->arena, values, "vector_field");
-    source->invlists = copy_option(&source->arena, values, "invlists");
     if (source->path == NULL || source->id_field == NULL || source->vector_field == NULL ||
-        source->invlists == NULL ||
         (source->collection = stem_of(&source->arena, source->path)) == NULL)
         return no_memory("source.path", err);
     source->lossy = mm_options_bool(values, "lossy");
@@ -128,9 +130,6 @@ static mm_status read_options(mm_source *source, const mm_options *values, mm_er
                             "source.id_field and source.vector_field: two different names are "
                             "wanted, not \"%s\" and \"%s\"",
                             source->id_field, source->vector_field);
-    if (strstr(source->path, "://") != NULL)
-        return mm_error_set(err, MM_CONFIG,
-                            "source.path: %s: a local file is wanted, not a URL", source->path);
     return MM_OK;
 }
 
@@ -140,9 +139,12 @@ static mm_status source_open(const mm_options *values, mm_source **out, mm_error
     if (source == NULL)
         return no_memory("source.path", err);
     pthread_mutex_init(&source->lock, NULL);
+    const char *invlists = mm_options_str(values, "invlists");
     mm_status status = read_options(source, values, err);
     if (status == MM_OK)
-        status = mm_faiss_file_open(source->path, &source->file, err);
+        status = mm_faiss_open(source->path, values, &source->file, err);
+    if (status == MM_OK && invlists != NULL && invlists[0] != '\0')
+        status = mm_faiss_open(invlists, values, &source->given_side, err);
     if (status != MM_OK) {
         source_close(source);
         return status;
@@ -151,11 +153,26 @@ static mm_status source_open(const mm_options *values, mm_source **out, mm_error
     return MM_OK;
 }
 
-/* With the lock held. Walks the file once; a failed walk leaves nothing behind. */
+/* With the lock held. Opens and checks the file of on-disk lists, where there is one. */
+static mm_status side_locked(mm_source *source, const mm_faiss_view *view, mm_error *err)
+{
+    if (!mm_faiss_side_wanted(view))
+        return MM_OK;
+    mm_status status = MM_OK;
+    if (source->given_side == NULL && source->found_side == NULL)
+        status = mm_faiss_side_open(source->file, view, &source->found_side, err);
+    const mm_input *side = source->given_side != NULL ? source->given_side : source->found_side;
+    if (status == MM_OK)
+        status = mm_faiss_lists_check(&view->codes->lists, source->file, side, err);
+    if (status == MM_OK)
+        source->side = side;
+    return status;
+}
+
+/* With the lock held. Walks the file once; a failed walk leaves nothing of it behind. */
 static mm_status walk_locked(mm_source *source, mm_error *err)
 {
     mm_faiss_node *root = NULL;
-    mm_faiss_file *side = NULL;
     mm_faiss_view view;
     if (source->root != NULL)
         return MM_OK;
@@ -163,14 +180,13 @@ static mm_status walk_locked(mm_source *source, mm_error *err)
     if (status == MM_OK)
         status = mm_faiss_view_make(source->file, &source->walk_arena, root, &view, err);
     if (status == MM_OK)
-        status = mm_faiss_side_open(source->file, &view, source->invlists, &side, err);
+        status = side_locked(source, &view, err);
     if (status != MM_OK) {
         mm_arena_free(&source->walk_arena);
         source->walk_arena = (mm_arena)MM_ARENA_INIT;
         return status;
     }
     source->view = view;
-    source->side = side;
     source->root = root;
     return MM_OK;
 }
@@ -282,10 +298,10 @@ static mm_status source_fingerprint(mm_source *source, uint32_t collection,
     mm_status status = walk_locked(source, err);
     pthread_mutex_unlock(&source->lock);
     if (status == MM_OK)
-        status = mm_faiss_file_fingerprint(source->file, &text, err);
+        status = mm_input_fingerprint(source->file, &text, err);
     if (status == MM_OK && source->side != NULL) {
         mm_buffer_printf(&text, " invlists: ");
-        status = mm_faiss_file_fingerprint(source->side, &text, err);
+        status = mm_input_fingerprint(source->side, &text, err);
     }
     if (status == MM_OK)
         snprintf(out, MM_FINGERPRINT_MAX, "%.*s", (int)text.size, text.data);

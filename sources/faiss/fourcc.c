@@ -139,7 +139,7 @@ mm_faiss_shape mm_faiss_fourcc_shape(uint32_t fourcc)
     return MM_FAISS_SHAPE_REFUSED;
 }
 
-mm_status mm_faiss_unsupported(const mm_faiss_file *file, uint64_t at, uint32_t fourcc,
+mm_status mm_faiss_unsupported(const mm_input *file, uint64_t at, uint32_t fourcc,
                                const char *what, mm_error *err)
 {
     const char *name = mm_faiss_fourcc_name(fourcc);

@@ -40,7 +40,7 @@ const char *mm_faiss_fourcc_name(uint32_t fourcc);
 
 /* MM_DATA: names the type, its letters and the offset where it stands. what: "index", "vector
  * transform", "inverted lists". */
-mm_status mm_faiss_unsupported(const mm_faiss_file *file, uint64_t at, uint32_t fourcc,
+mm_status mm_faiss_unsupported(const mm_input *file, uint64_t at, uint32_t fourcc,
                                const char *what, mm_error *err);
 
 #endif

@@ -179,19 +179,21 @@ static void print_view(mm_buffer *text, const mm_faiss_view *view)
 
 mm_status mm_faiss_inspect(const char *location, mm_buffer *text, mm_error *err)
 {
-    mm_faiss_file *file;
+    mm_input *file;
     mm_faiss_node *root;
     mm_faiss_view view;
     uint32_t fourcc = 0;
     mm_arena arena = MM_ARENA_INIT;
     struct stat there;
+    if (strstr(location, "://") != NULL && !mm_storage_is_remote(location))
+        return mm_error_set(err, MM_NOT_FOUND, "%s: a service, not a FAISS index file", location);
     if (stat(location, &there) == 0 && S_ISDIR(there.st_mode))
         return mm_error_set(err, MM_NOT_FOUND, "%s: a folder, not a FAISS index file", location);
-    mm_status status = mm_faiss_file_open(location, &file, err);
+    mm_status status = mm_faiss_open(location, NULL, &file, err);
     if (status != MM_OK)
         return status;
     if (file->size >= sizeof(fourcc))
-        status = file->read_at(file, 0, &fourcc, sizeof(fourcc), err);
+        status = mm_faiss_read(file, 0, &fourcc, sizeof(fourcc), err);
     if (status == MM_OK && mm_faiss_fourcc_name(fourcc) == NULL)
         status = mm_error_set(err, MM_NOT_FOUND, "%s: not a FAISS index file", location);
     if (status == MM_OK)
@@ -209,6 +211,6 @@ mm_status mm_faiss_inspect(const char *location, mm_buffer *text, mm_error *err)
             status = mm_error_set(err, MM_NO_MEMORY, "%s: out of memory", location);
     }
     mm_arena_free(&arena);
-    file->close(file);
+    mm_input_close(file);
     return status;
 }

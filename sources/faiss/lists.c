@@ -14,7 +14,7 @@
 #define DISK_ENTRY 24
 
 void mm_faiss_lists_begin(mm_faiss_list_cursor *cursor, const mm_faiss_lists *lists,
-                          mm_faiss_file *file, mm_faiss_file *side)
+                          const mm_input *file, const mm_input *side)
 {
     cursor->lists = lists;
     cursor->side = side;
@@ -28,7 +28,7 @@ void mm_faiss_lists_begin(mm_faiss_list_cursor *cursor, const mm_faiss_lists *li
 /* Places a list whose codes and ids follow each other in the index file. */
 static mm_status place_in_line(mm_faiss_list_cursor *cursor, mm_faiss_list *list, mm_error *err)
 {
-    mm_faiss_file *file = cursor->table.file;
+    const mm_input *file = cursor->table.file;
     uint64_t codes, ids, end;
     if (!mm_mul_u64(list->rows, cursor->lists->code_size, &codes) ||
         !mm_mul_u64(list->rows, ID_BYTES, &ids) || !mm_add_u64(codes, ids, &end) ||
@@ -63,7 +63,7 @@ static mm_status next_sparse(mm_faiss_list_cursor *cursor, mm_faiss_list *list, 
 /* Codes of a list stand at its offset, ids behind the codes' whole capacity. */
 static mm_status next_on_disk(mm_faiss_list_cursor *cursor, mm_faiss_list *list, mm_error *err)
 {
-    mm_faiss_file *file = cursor->table.file;
+    const mm_input *file = cursor->table.file;
     uint64_t at = cursor->table.at, entry[3];
     mm_status status = mm_faiss_get(&cursor->table, entry, sizeof(entry), "table of lists", err);
     if (status != MM_OK)
@@ -152,7 +152,7 @@ mm_status mm_faiss_lists_next(mm_faiss_list_cursor *cursor, mm_faiss_list *list,
 }
 
 /* Walks all lists once: checks them, counts their rows, and gives the offset behind them. */
-static mm_status walk_all(mm_faiss_lists *lists, mm_faiss_file *file, mm_faiss_file *side,
+static mm_status walk_all(mm_faiss_lists *lists, const mm_input *file, const mm_input *side,
                           uint64_t *end, mm_error *err)
 {
     mm_faiss_list_cursor *cursor = malloc(sizeof(*cursor));
@@ -233,7 +233,7 @@ static mm_status read_on_disk(mm_faiss_stream *stream, mm_arena *arena, mm_faiss
     lists->side_name = mm_arena_alloc(arena, (size_t)length + 1);
     if (lists->side_name == NULL)
         return mm_error_set(err, MM_NO_MEMORY, "%s: out of memory", stream->file->name);
-    status = stream->file->read_at(stream->file, name_at, lists->side_name, (size_t)length, err);
+    status = mm_faiss_read(stream->file, name_at, lists->side_name, (size_t)length, err);
     if (status != MM_OK)
         return status;
     lists->side_name[length] = '\0';
@@ -312,8 +312,8 @@ mm_status mm_faiss_lists_legacy_codes(mm_faiss_stream *stream, uint64_t code_siz
     return walk_all(lists, stream->file, NULL, &stream->at, err);
 }
 
-mm_status mm_faiss_lists_check(const mm_faiss_lists *lists, mm_faiss_file *file,
-                               mm_faiss_file *side, mm_error *err)
+mm_status mm_faiss_lists_check(const mm_faiss_lists *lists, const mm_input *file,
+                               const mm_input *side, mm_error *err)
 {
     mm_faiss_lists copy = *lists;
     uint64_t ignored;

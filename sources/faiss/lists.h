@@ -46,12 +46,12 @@ mm_status mm_faiss_lists_legacy_ids(mm_faiss_stream *stream, uint64_t nlist, mm_
 mm_status mm_faiss_lists_legacy_codes(mm_faiss_stream *stream, uint64_t code_size, uint32_t unit,
                                       mm_faiss_lists *lists, mm_error *err) MM_MUST_USE;
 /* Checks all lists in the file of their own. */
-mm_status mm_faiss_lists_check(const mm_faiss_lists *lists, mm_faiss_file *file,
-                               mm_faiss_file *side, mm_error *err) MM_MUST_USE;
+mm_status mm_faiss_lists_check(const mm_faiss_lists *lists, const mm_input *file,
+                               const mm_input *side, mm_error *err) MM_MUST_USE;
 
 typedef struct mm_faiss_list_cursor {
     const mm_faiss_lists *lists;
-    mm_faiss_file *side; /* DISK: the file with the lists; NULL: not checked against it */
+    const mm_input *side; /* DISK: the file with the lists; NULL: not checked against it */
     uint64_t entry;      /* next entry of the table */
     uint64_t last;       /* number of the list given last, UINT64_MAX: none */
     mm_faiss_stream table, codes;
@@ -61,7 +61,7 @@ typedef struct mm_faiss_list_cursor {
 /* Walks the lists that are not empty, in the table's order. The cursor is some 32 KiB: keep it off
  * small stacks. */
 void mm_faiss_lists_begin(mm_faiss_list_cursor *cursor, const mm_faiss_lists *lists,
-                          mm_faiss_file *file, mm_faiss_file *side);
+                          const mm_input *file, const mm_input *side);
 /* MM_END after the last one. */
 mm_status mm_faiss_lists_next(mm_faiss_list_cursor *cursor, mm_faiss_list *list,
                               mm_error *err) MM_MUST_USE;

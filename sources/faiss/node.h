@@ -103,7 +103,7 @@ const char *mm_faiss_node_name(const mm_faiss_node *node);
 
 /* Reads the file's whole structure into a tree in the arena. MM_DATA with the byte offset when the
  * file is damaged, not FAISS's, of a type that is not supported, or goes on behind the index. */
-mm_status mm_faiss_walk(mm_faiss_file *file, mm_arena *arena, mm_faiss_node **out,
+mm_status mm_faiss_walk(const mm_input *file, mm_arena *arena, mm_faiss_node **out,
                         mm_error *err) MM_MUST_USE;
 
 /* Parts of the walk, for its own files only. The stream stands behind the part's fourcc. */

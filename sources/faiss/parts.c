@@ -200,7 +200,7 @@ mm_status mm_faiss_read_hnsw(mm_faiss_stream *stream, mm_faiss_node *node, mm_er
 {
     uint64_t at[4], cumulated, cumulated_count, levels, offsets, offsets_at, neighbours, last = 0;
     int32_t tail[5], links[2] = {0, 0};
-    mm_faiss_file *file = stream->file;
+    const mm_input *file = stream->file;
     mm_status status = mm_faiss_get_vector(stream, 8, NULL, NULL, "level probabilities", err);
     if (status == MM_OK)
         status = mm_faiss_get_vector(stream, 4, &cumulated_count, &cumulated, "links per level", err);
@@ -220,11 +220,11 @@ mm_status mm_faiss_read_hnsw(mm_faiss_stream *stream, mm_faiss_node *node, mm_er
     if (status == MM_OK)
         status = count_is(stream, at[1], offsets, node->rows + 1, "offsets", err);
     if (status == MM_OK)
-        status = file->read_at(file, offsets_at + 8 * (offsets - 1), &last, sizeof(last), err);
+        status = mm_faiss_read(file, offsets_at + 8 * (offsets - 1), &last, sizeof(last), err);
     if (status == MM_OK)
         status = count_is(stream, at[2], neighbours, last, "neighbours", err);
     if (status == MM_OK && cumulated_count >= 2)
-        status = file->read_at(file, cumulated, links, sizeof(links), err);
+        status = mm_faiss_read(file, cumulated, links, sizeof(links), err);
     if (status != MM_OK)
         return status;
     /* Level 0 has twice as many links as the others. */

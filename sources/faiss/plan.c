@@ -141,13 +141,13 @@ static uint32_t *slot_of(chunk *c, int64_t id)
     return &c->slots[slot];
 }
 
-static mm_status load_chunk(chunk *c, mm_faiss_file *file, uint64_t at, size_t count, mm_error *err)
+static mm_status load_chunk(chunk *c, const mm_input *file, uint64_t at, size_t count, mm_error *err)
 {
     memset(c->slots, 0, sizeof(c->slots));
     memset(c->codes, 0xff, sizeof(c->codes)); /* NOT_FOUND */
     c->count = count;
     c->found = 0;
-    mm_status status = file->read_at(file, at, c->pairs, count * sizeof(c->pairs[0]), err);
+    mm_status status = mm_faiss_read(file, at, c->pairs, count * sizeof(c->pairs[0]), err);
     for (size_t i = 0; status == MM_OK && i < count; i++) {
         uint32_t *slot = slot_of(c, c->pairs[i][0]);
         c->next[i] = *slot;
@@ -157,13 +157,12 @@ static mm_status load_chunk(chunk *c, mm_faiss_file *file, uint64_t at, size_t c
 }
 
 /* Looks for the chunk's kept ids among the ids of one list. */
-static mm_status search_list(chunk *c, mm_faiss_file *file, const mm_faiss_list *list,
+static mm_status search_list(chunk *c, const mm_input *file, const mm_faiss_list *list,
                              uint64_t code_size, mm_error *err)
 {
     for (uint64_t row = 0; row < list->rows && c->found < c->count; row += IDS_MAX) {
         size_t count = list->rows - row < IDS_MAX ? (size_t)(list->rows - row) : IDS_MAX;
-        mm_status status = file->read_at(file, list->ids + row * sizeof(int64_t), c->ids,
-                                         count * sizeof(int64_t), err);
+        mm_status status = mm_faiss_read(file, list->ids + row * sizeof(int64_t), c->ids, count * sizeof(int64_t), err);
         if (status != MM_OK)
             return status;
         for (size_t i = 0; i < count; i++) {
@@ -200,7 +199,7 @@ static mm_status plan_duplicates(emitter *e, mm_faiss_list_cursor *cursor, mm_er
 {
     const mm_faiss_plan *plan = e->plan;
     const mm_faiss_node *ivf = plan->view->codes;
-    mm_faiss_file *rows_file = plan->side != NULL ? plan->side : plan->file;
+    const mm_input *rows_file = plan->side != NULL ? plan->side : plan->file;
     mm_faiss_extent head = extent_head(plan);
     mm_status status = MM_OK;
     chunk *c = malloc(sizeof(*c));

@@ -6,8 +6,8 @@
 #include "sources/faiss/extent.h"
 
 typedef struct mm_faiss_plan {
-    mm_faiss_file *file;
-    mm_faiss_file *side; /* the file of on-disk lists, NULL: there is none */
+    const mm_input *file;
+    const mm_input *side; /* the file of on-disk lists, NULL: there is none */
     const mm_faiss_view *view;
     uint64_t extent_rows;
     int64_t start_id; /* of rows that have no ids of their own */

@@ -6,13 +6,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "storage/ahead.h"
+
 /* Codes that are read at once to be decoded. */
 #define CODES_BYTES (256u << 10)
 /* Bytes of an id map that are read around a looked-up id: neighbouring rows have neighbouring ids. */
 #define MAP_WINDOW 512
+/* Of an object: a request's bytes, where rows stand close together and where they are scattered. */
+#define DENSE_BYTES (4u << 20)
+#define SPARSE_BYTES (64u << 10)
 
 struct mm_reader {
     mm_faiss_rows_args args;
+    mm_input *ahead; /* args.rows_file, read in pieces as large as the extent allows; NULL: a local file */
     mm_faiss_spec_reader spec;
     mm_faiss_segment segment; /* what is left of the current one */
     uint64_t rows, row;       /* of the extent, and how many of them are behind */
@@ -52,7 +58,7 @@ static mm_status need_segment(mm_reader *r, mm_error *err)
 
 static mm_status look_up(mm_reader *r, size_t map, int64_t *id, mm_error *err)
 {
-    mm_faiss_file *file = r->args.ids_file;
+    const mm_input *file = r->args.ids_file;
     uint64_t at = r->spec.head.maps[map].at, count = r->spec.head.maps[map].count;
     if (*id < 0 || (uint64_t)*id >= count)
         return mm_faiss_bad(file, at, err, "an id map of %" PRIu64 " ids is asked for number %" PRId64,
@@ -62,7 +68,7 @@ static mm_status look_up(mm_reader *r, size_t map, int64_t *id, mm_error *err)
         want + sizeof(*id) > r->window_at + r->window_size) {
         size_t size = end - want < sizeof(r->window) ? (size_t)(end - want) : sizeof(r->window);
         r->window_at = UINT64_MAX;
-        mm_status status = file->read_at(file, want, r->window, size, err);
+        mm_status status = mm_faiss_read(file, want, r->window, size, err);
         if (status != MM_OK)
             return status;
         r->window_at = want;
@@ -76,7 +82,7 @@ static mm_status look_up(mm_reader *r, size_t map, int64_t *id, mm_error *err)
 static mm_status read_ids(mm_reader *r, size_t rows, int64_t *ids, mm_error *err)
 {
     if (!r->spec.head.ids_count)
-        return r->args.rows_file->read_at(r->args.rows_file, r->segment.ids.at, ids,
+        return mm_faiss_read(r->args.rows_file, r->segment.ids.at, ids,
                                           rows * sizeof(*ids), err);
     for (size_t i = 0; i < rows; i++)
         ids[i] = (int64_t)((uint64_t)r->segment.ids.first + i);
@@ -95,13 +101,13 @@ static mm_status map_ids(mm_reader *r, size_t rows, int64_t *ids, mm_error *err)
 static mm_status read_vectors(mm_reader *r, size_t rows, const int64_t *ids, uint8_t *out,
                               mm_error *err)
 {
-    mm_faiss_file *file = r->args.rows_file;
+    const mm_input *file = r->args.rows_file;
     size_t code_size = (size_t)r->spec.head.code_size;
     if (r->args.decoder == NULL)
-        return file->read_at(file, r->segment.codes, out, rows * code_size, err);
+        return mm_faiss_read(file, r->segment.codes, out, rows * code_size, err);
     for (size_t done = 0; done < rows;) {
         size_t count = rows - done < r->code_rows ? rows - done : r->code_rows;
-        mm_status status = file->read_at(file, r->segment.codes + done * code_size, r->code_buffer,
+        mm_status status = mm_faiss_read(file, r->segment.codes + done * code_size, r->code_buffer,
                                          count * code_size, err);
         if (status == MM_OK)
             status = mm_faiss_decode(r->args.decoder, r->code_buffer, count, r->segment.list,
@@ -168,6 +174,48 @@ static mm_status skip_rows(mm_reader *r, uint64_t skip, mm_error *err)
     return MM_OK;
 }
 
+/* Bytes from the first to the last of some ranges. */
+typedef struct part {
+    uint64_t from, to;
+} part;
+
+static void extend(part *p, uint64_t at, uint64_t size)
+{
+    p->from = at < p->from ? at : p->from;
+    p->to = at + size > p->to ? at + size : p->to;
+}
+
+/* Reading ahead within the extent: its codes and ids are one part of the file (inverted lists) or two. */
+static mm_status open_ahead(mm_reader *r, size_t spec_size, mm_error *err)
+{
+    mm_faiss_spec_reader spec;
+    mm_faiss_segment segment;
+    part codes = {UINT64_MAX, 0}, ids = {UINT64_MAX, 0};
+    uint64_t wanted = 0;
+    mm_status status = mm_faiss_spec_open(&spec, r->bytes, spec_size, err);
+    while (status == MM_OK && (status = mm_faiss_spec_next(&spec, &segment, err)) == MM_OK) {
+        uint64_t code_bytes = r->args.mode == MM_READ_KEYS ? 0 : segment.rows * spec.head.code_size;
+        uint64_t id_bytes = spec.head.ids_count ? 0 : segment.rows * sizeof(int64_t);
+        if (code_bytes > 0)
+            extend(&codes, segment.codes, code_bytes);
+        if (id_bytes > 0)
+            extend(&ids, segment.ids.at, id_bytes);
+        wanted += code_bytes + id_bytes;
+    }
+    if (status != MM_END || wanted == 0)
+        return status == MM_END ? MM_OK : status;
+    if (ids.from <= codes.to && codes.from <= ids.to) {
+        extend(&codes, ids.from, ids.to - ids.from);
+        ids = (part){0, 0};
+    }
+    uint64_t span = (codes.from < codes.to ? codes.to - codes.from : 0) + (ids.from < ids.to ? ids.to - ids.from : 0);
+    mm_ahead how = {.first = wanted >= span / 2 ? DENSE_BYTES : SPARSE_BYTES,
+                    .most = DENSE_BYTES,
+                    .budget = 2 * DENSE_BYTES,
+                    .ends = {codes.to, ids.to}};
+    return mm_ahead_open(r->args.rows_file, &how, &r->ahead, err);
+}
+
 mm_status mm_faiss_rows_open(const mm_faiss_rows_args *args, const void *spec, size_t spec_size,
                              uint64_t rows, uint64_t skip, mm_reader **out, mm_error *err)
 {
@@ -194,6 +242,10 @@ mm_status mm_faiss_rows_open(const mm_faiss_rows_args *args, const void *spec, s
         if (r->code_buffer == NULL || r->scratch == NULL)
             status = mm_error_set(err, MM_NO_MEMORY, "out of memory for a reader");
     }
+    if (status == MM_OK && args->rows_file->remote)
+        status = open_ahead(r, spec_size, err);
+    if (r->ahead != NULL)
+        r->args.rows_file = r->ahead;
     if (status == MM_OK)
         status = skip_rows(r, skip, err);
     if (status != MM_OK) {
@@ -208,6 +260,7 @@ void mm_faiss_rows_close(mm_reader *r)
 {
     if (r == NULL)
         return;
+    mm_input_close(r->ahead);
     free(r->code_buffer);
     free(r->scratch);
     free(r);

@@ -7,8 +7,8 @@
 
 /* What a reader borrows from the source: all of it outlives the reader. */
 typedef struct mm_faiss_rows_args {
-    mm_faiss_file *ids_file;  /* id maps */
-    mm_faiss_file *rows_file; /* codes and ids: the index file, or that of on-disk lists */
+    const mm_input *ids_file;  /* id maps */
+    const mm_input *rows_file; /* codes and ids: the index file, or that of on-disk lists */
     const mm_faiss_decoder *decoder; /* NULL: codes are the vectors */
     const mm_schema *schema;         /* primary key, then vector; keys only: primary key */
     mm_read_mode mode;

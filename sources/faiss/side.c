@@ -3,84 +3,54 @@
 #include "sources/faiss/side.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
-static bool exists(const char *path, struct stat *info)
+/* What is not there is no failure: *out stays NULL. */
+static mm_status if_there(mm_status status, mm_error *err)
 {
-    return path != NULL && stat(path, info) == 0;
+    if (status != MM_NOT_FOUND)
+        return status;
+    mm_error_clear(err);
+    return MM_OK;
 }
 
-/* `name` in the folder of the index. */
-static char *beside(const mm_faiss_file *index, const char *name)
+/* A relative path is taken from the index's folder: no other folder means anything here. */
+static mm_status open_named(const mm_input *index, const char *name, mm_input **out, mm_error *err)
 {
-    const char *slash = strrchr(index->name, '/');
-    int folder = slash != NULL ? (int)(slash - index->name + 1) : 0;
-    return mm_format("%.*s%s", folder, index->name, name);
+    if (name[0] != '/')
+        return if_there(mm_faiss_open_beside(index, name, out, err), err);
+    return index->remote ? MM_OK : if_there(mm_faiss_open(name, NULL, out, err), err);
 }
 
-static mm_status choose(mm_faiss_file *index, const mm_faiss_lists *lists, char **out,
-                        mm_error *err)
+mm_status mm_faiss_side_open(const mm_input *index, const mm_faiss_view *view, mm_input **out, mm_error *err)
 {
-    struct stat a, b;
-    const char *slash = strrchr(lists->side_name, '/');
-    /* a relative path is taken from the index's folder: no other folder means anything here */
-    char *named = lists->side_name[0] == '/' ? strdup(lists->side_name)
-                                             : beside(index, lists->side_name);
-    char *near = beside(index, slash != NULL ? slash + 1 : lists->side_name);
-    mm_status status = MM_OK;
-    if (named == NULL || near == NULL) {
-        status = mm_error_set(err, MM_NO_MEMORY, "%s: out of memory", index->name);
-        goto out;
-    }
-    bool named_there = exists(named, &a), near_there = exists(near, &b);
-    if (!named_there && !near_there) {
+    const mm_faiss_lists *lists = &view->codes->lists;
+    const char *name = lists->side_name, *slash = strrchr(name, '/');
+    mm_input *named = NULL, *near = NULL;
+    mm_status status = open_named(index, name, &named, err);
+    if (status == MM_OK && slash != NULL)
+        status = if_there(mm_faiss_open_beside(index, slash + 1, &near, err), err);
+    if (status == MM_OK && named == NULL && near == NULL)
         status = mm_error_set(err, MM_NOT_FOUND,
-                              "%s: byte %" PRIu64
-                              ": the inverted lists are in a file of their own, which is neither %s "
-                              "nor %s; source.invlists can name it",
-                              index->name, lists->at, named, near);
-    } else if (named_there && near_there && (a.st_dev != b.st_dev || a.st_ino != b.st_ino)) {
+                              "%s: byte %" PRIu64 ": the inverted lists are in a file of their own, which is neither "
+                              "%s nor of that name beside the index; source.invlists can name it",
+                              index->name, lists->at, name);
+    if (status == MM_OK && named != NULL && near != NULL &&
+        strcmp(mm_input_identity(named), mm_input_identity(near)) != 0)
         status = mm_error_set(err, MM_CONFIG,
-                              "%s: byte %" PRIu64
-                              ": the inverted lists are in %s or in %s, two different files; "
+                              "%s: byte %" PRIu64 ": the inverted lists are in %s or in %s, two different files; "
                               "source.invlists must name the one that is meant",
-                              index->name, lists->at, named, near);
-    } else {
-        *out = named_there ? named : near;
-        if (named_there)
-            named = NULL;
-        else
-            near = NULL;
+                              index->name, lists->at, named->name, near->name);
+    if (status == MM_OK) {
+        *out = named != NULL ? named : near;
+        *(named != NULL ? &named : &near) = NULL;
     }
-out:
-    free(named);
-    free(near);
+    mm_input_close(named);
+    mm_input_close(near);
     return status;
 }
 
-mm_status mm_faiss_side_open(mm_faiss_file *index, const mm_faiss_view *view, const char *override,
-                             mm_faiss_file **out, mm_error *err)
+bool mm_faiss_side_wanted(const mm_faiss_view *view)
 {
-    const mm_faiss_lists *lists = &view->codes->lists;
-    mm_faiss_file *side = NULL;
-    char *path = NULL;
-    if (view->codes->kind != MM_FAISS_IVF || lists->kind != MM_FAISS_LISTS_DISK)
-        return MM_OK;
-    mm_status status = MM_OK;
-    if (override[0] == '\0')
-        status = choose(index, lists, &path, err);
-    if (status == MM_OK)
-        status = mm_faiss_file_open(path != NULL ? path : override, &side, err);
-    if (status == MM_OK)
-        status = mm_faiss_lists_check(lists, index, side, err);
-    free(path);
-    if (status != MM_OK) {
-        if (side != NULL)
-            side->close(side);
-        return status;
-    }
-    *out = side;
-    return MM_OK;
+    return view->codes->kind == MM_FAISS_IVF && view->codes->lists.kind == MM_FAISS_LISTS_DISK;
 }

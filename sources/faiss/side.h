@@ -4,11 +4,12 @@
 
 #include "sources/faiss/view.h"
 
-/* Opens and checks the file when the view has one; else *out stays as it is. override: path given by
- * the user, "" for none. Without it: the path that the index names, or the same name beside the index;
- * two different files there are refused (MM_CONFIG), since only the user can know. MM_NOT_FOUND names
- * what was tried. */
-mm_status mm_faiss_side_open(mm_faiss_file *index, const mm_faiss_view *view, const char *override,
-                             mm_faiss_file **out, mm_error *err) MM_MUST_USE;
+/* True when the view's lists are in a file of their own. */
+bool mm_faiss_side_wanted(const mm_faiss_view *view);
+/* Opens that file: the one that the index names (by an absolute path only where the index is a local file too) or the
+ * same name beside the index; two different files there are refused (MM_CONFIG), since only the user can know.
+ * MM_NOT_FOUND names what was tried. index must outlive it. */
+mm_status mm_faiss_side_open(const mm_input *index, const mm_faiss_view *view, mm_input **out,
+                             mm_error *err) MM_MUST_USE;
 
 #endif

@@ -5,7 +5,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-void mm_faiss_stream_begin(mm_faiss_stream *stream, mm_faiss_file *file, uint64_t offset)
+void mm_faiss_stream_begin(mm_faiss_stream *stream, const mm_input *file, uint64_t offset)
 {
     stream->file = file;
     stream->at = offset;
@@ -40,8 +40,7 @@ mm_status mm_faiss_get(mm_faiss_stream *stream, void *out, size_t size, const ch
                                 size, what);
         size_t fill = left < sizeof(stream->buffer) ? (size_t)left : sizeof(stream->buffer);
         stream->buffered = 0;
-        mm_status status =
-            stream->file->read_at(stream->file, stream->at, stream->buffer, fill, err);
+        mm_status status = mm_faiss_read(stream->file, stream->at, stream->buffer, fill, err);
         if (status != MM_OK)
             return status;
         stream->buffered_at = stream->at;

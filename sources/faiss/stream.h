@@ -8,14 +8,14 @@
 #define MM_FAISS_BUFFER 16384
 
 typedef struct mm_faiss_stream {
-    mm_faiss_file *file;
+    const mm_input *file;
     uint64_t at;          /* offset of the next byte */
     uint64_t buffered_at; /* offset of buffer[0] */
     size_t buffered;      /* bytes in buffer */
     uint8_t buffer[MM_FAISS_BUFFER];
 } mm_faiss_stream;
 
-void mm_faiss_stream_begin(mm_faiss_stream *stream, mm_faiss_file *file, uint64_t offset);
+void mm_faiss_stream_begin(mm_faiss_stream *stream, const mm_input *file, uint64_t offset);
 
 /* Little-endian primitives. `what` names the value in messages ("number of lists"). MM_DATA when
  * the file ends before. */

@@ -40,7 +40,7 @@ static bool is_orthonormal(const float *matrix, size_t rows, size_t columns)
     return true;
 }
 
-static mm_status open_linear(mm_faiss_inverse *inverse, mm_faiss_file *file, mm_arena *arena,
+static mm_status open_linear(mm_faiss_inverse *inverse, const mm_input *file, mm_arena *arena,
                              const mm_faiss_transform *t, mm_error *err)
 {
     mm_status status =
@@ -58,14 +58,13 @@ static mm_status open_linear(mm_faiss_inverse *inverse, mm_faiss_file *file, mm_
     return MM_OK;
 }
 
-static mm_status open_map(mm_faiss_inverse *inverse, mm_faiss_file *file, mm_arena *arena,
+static mm_status open_map(mm_faiss_inverse *inverse, const mm_input *file, mm_arena *arena,
                           const mm_faiss_transform *t, mm_error *err)
 {
     int32_t *map = mm_arena_array(arena, (size_t)t->data_count, sizeof(*map));
     if (map == NULL)
         return mm_error_set(err, MM_NO_MEMORY, "%s: out of memory", file->name);
-    mm_status status =
-        file->read_at(file, t->data, map, (size_t)t->data_count * sizeof(*map), err);
+    mm_status status = mm_faiss_read(file, t->data, map, (size_t)t->data_count * sizeof(*map), err);
     for (uint64_t i = 0; status == MM_OK && i < t->data_count; i++)
         if (map[i] >= 0 && (uint32_t)map[i] >= t->d_in)
             status = mm_faiss_bad(file, t->data + i * sizeof(*map), err,
@@ -75,7 +74,7 @@ static mm_status open_map(mm_faiss_inverse *inverse, mm_faiss_file *file, mm_are
     return status;
 }
 
-mm_status mm_faiss_inverse_open(mm_faiss_inverse *inverse, mm_faiss_file *file, mm_arena *arena,
+mm_status mm_faiss_inverse_open(mm_faiss_inverse *inverse, const mm_input *file, mm_arena *arena,
                                 const mm_faiss_transform *t, uint64_t *budget, mm_error *err)
 {
     uint64_t bytes = (t->data_count + (t->bias ? t->d_out : 0)) * sizeof(float);

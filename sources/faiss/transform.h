@@ -16,7 +16,7 @@ typedef struct mm_faiss_inverse {
 /* Loads it into the arena. *budget: bytes that may still be loaded, lowered by what was. MM_DATA for a
  * matrix that is not orthonormal, so that its transpose does not undo it (whitening; FAISS's
  * reverse_transform refuses the same), or larger than the budget. */
-mm_status mm_faiss_inverse_open(mm_faiss_inverse *inverse, mm_faiss_file *file, mm_arena *arena,
+mm_status mm_faiss_inverse_open(mm_faiss_inverse *inverse, const mm_input *file, mm_arena *arena,
                                 const mm_faiss_transform *transform, uint64_t *budget,
                                 mm_error *err) MM_MUST_USE;
 

@@ -12,7 +12,7 @@ static void lose(mm_faiss_view *view, const mm_faiss_node *node)
     view->lossy_at = node->at;
 }
 
-static mm_status add_transforms(mm_faiss_file *file, mm_arena *arena, mm_faiss_view *view,
+static mm_status add_transforms(const mm_input *file, mm_arena *arena, mm_faiss_view *view,
                                 const mm_faiss_node *node, mm_error *err)
 {
     size_t count = view->transform_count + node->transform_count;
@@ -32,7 +32,7 @@ static mm_status add_transforms(mm_faiss_file *file, mm_arena *arena, mm_faiss_v
 
 /* owner: the index that addresses this one's rows by their number, so that neither lists nor id maps
  * can be read in its place; NULL: there is none. */
-static mm_status take(mm_faiss_file *file, mm_arena *arena, const mm_faiss_node *node,
+static mm_status take(const mm_input *file, mm_arena *arena, const mm_faiss_node *node,
                       const mm_faiss_node *owner, mm_faiss_view *view, mm_error *err)
 {
     if (owner != NULL && (node->kind == MM_FAISS_IVF || node->kind == MM_FAISS_IDMAP))
@@ -78,7 +78,7 @@ static void finish(const mm_faiss_node *root, mm_faiss_view *view)
     }
 }
 
-mm_status mm_faiss_view_make(mm_faiss_file *file, mm_arena *arena, const mm_faiss_node *root,
+mm_status mm_faiss_view_make(const mm_input *file, mm_arena *arena, const mm_faiss_node *root,
                              mm_faiss_view *out, mm_error *err)
 {
     mm_faiss_view view = {.rows = 0};
@@ -91,7 +91,7 @@ mm_status mm_faiss_view_make(mm_faiss_file *file, mm_arena *arena, const mm_fais
     return MM_OK;
 }
 
-mm_status mm_faiss_view_of_quantizer(mm_faiss_file *file, mm_arena *arena,
+mm_status mm_faiss_view_of_quantizer(const mm_input *file, mm_arena *arena,
                                      const mm_faiss_node *quantizer, mm_faiss_view *out,
                                      mm_error *err)
 {

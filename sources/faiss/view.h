@@ -26,10 +26,10 @@ typedef struct mm_faiss_view {
 
 /* MM_DATA when there is nothing to be read in this tree. The view borrows from the tree and the
  * arena. */
-mm_status mm_faiss_view_make(mm_faiss_file *file, mm_arena *arena, const mm_faiss_node *root,
+mm_status mm_faiss_view_make(const mm_input *file, mm_arena *arena, const mm_faiss_node *root,
                              mm_faiss_view *out, mm_error *err) MM_MUST_USE;
 /* The same for a coarse quantizer, whose rows are the centroids: no ids, no lists. */
-mm_status mm_faiss_view_of_quantizer(mm_faiss_file *file, mm_arena *arena,
+mm_status mm_faiss_view_of_quantizer(const mm_input *file, mm_arena *arena,
                                      const mm_faiss_node *quantizer, mm_faiss_view *out,
                                      mm_error *err) MM_MUST_USE;
 

@@ -19,7 +19,7 @@ const char *mm_faiss_node_name(const mm_faiss_node *node)
     return name != NULL ? name : "index";
 }
 
-static mm_faiss_file *file_of(walk *w)
+static const mm_input *file_of(walk *w)
 {
     return w->stream.file;
 }
@@ -499,7 +499,7 @@ static mm_status read_index(walk *w, int depth, bool binary, mm_faiss_node **out
     return MM_OK;
 }
 
-mm_status mm_faiss_walk(mm_faiss_file *file, mm_arena *arena, mm_faiss_node **out, mm_error *err)
+mm_status mm_faiss_walk(const mm_input *file, mm_arena *arena, mm_faiss_node **out, mm_error *err)
 {
     mm_faiss_node *root;
     walk *w = mm_arena_alloc(arena, sizeof(*w));
