@@ -2,6 +2,7 @@
  * are made of several. Knows no service. */
 #include "storage/storage.h"
 
+#include <curl/curl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,7 @@
 static const mm_storage_driver *const drivers[] = {
     &mm_storage_s3,
     &mm_storage_gcs,
+    &mm_storage_azure,
 };
 
 /* --- locations ---------------------------------------------------------------------------------------------- */
@@ -67,12 +69,60 @@ static mm_status open_local(const char *location, char **key, mm_storage *storag
     return *key ? MM_OK : mm_error_set(err, MM_NO_MEMORY, "out of memory");
 }
 
+/* "https://account.blob.…/container/…": a location of Azure written as its URL. */
+static bool is_blob_url(const char *location, size_t length)
+{
+    const char *host = location + length + 3;
+    return scheme_is(location, length, "https") && strncmp(host + strcspn(host, "./"), ".blob.", 6) == 0;
+}
+
+/* The host, the container and the key, which is percent-encoded there. */
+static mm_status take_blob_url(const char *location, const char *rest, char **host, char **container, char **key,
+                               mm_error *err)
+{
+    if (strchr(rest, '?') != NULL)
+        return mm_error_set(err, MM_CONFIG, "https://%.*s…: a location has no query; a SAS token belongs into "
+                            "storage_session_token", (int)strcspn(rest, "?"), rest);
+    size_t first = strcspn(rest, "/");
+    const char *path = rest[first] == '/' ? rest + first + 1 : "";
+    size_t second = strcspn(path, "/");
+    if (second == 0)
+        return mm_error_set(err, MM_CONFIG, "'%s' names no container", location);
+    const char *encoded = path[second] == '/' ? path + second + 1 : "";
+    char *decoded = curl_easy_unescape(NULL, encoded, (int)strlen(encoded), NULL);
+    *host = strndup(rest, first);
+    *container = strndup(path, second);
+    *key = decoded ? strdup(decoded) : NULL;
+    curl_free(decoded);
+    return *host && *container && *key ? MM_OK : mm_error_set(err, MM_NO_MEMORY, "out of memory");
+}
+
+static mm_status open_blob_url(const char *location, const char *rest, const mm_options *options, mm_storage *storage,
+                               char **key, mm_error *err)
+{
+    char *host = NULL, *container = NULL;
+    mm_status status = take_blob_url(location, rest, &host, &container, key, err);
+    if (status == MM_OK) {
+        mm_storage_place place = {location, "az", container, host, options};
+        storage->driver = &mm_storage_azure;
+        storage->scheme = strdup("https");
+        storage->bucket = mm_format("%s/%s", host, container);
+        status = storage->scheme && storage->bucket ? storage->driver->open(&place, &storage->self, err)
+                                                    : mm_error_set(err, MM_NO_MEMORY, "out of memory");
+    }
+    free(host);
+    free(container);
+    return status;
+}
+
 static mm_status open_remote(const char *location, const mm_options *options, mm_storage *storage, char **key,
                              mm_error *err)
 {
     size_t length = scheme_length(location);
     const char *rest = location + length + 3;
     size_t bucket = strcspn(rest, "/");
+    if (is_blob_url(location, length))
+        return open_blob_url(location, rest, options, storage, key, err);
     storage->driver = find_driver(location, length);
     if (storage->driver == NULL)
         return mm_error_set(err, MM_CONFIG, "'%s': no storage is called '%.*s' (there are s3, oss, cos, r2, gs, az, "
@@ -85,7 +135,7 @@ static mm_status open_remote(const char *location, const mm_options *options, mm
     *key = strdup(rest[bucket] == '/' ? rest + bucket + 1 : "");
     if (storage->scheme == NULL || storage->bucket == NULL || *key == NULL)
         return mm_error_set(err, MM_NO_MEMORY, "out of memory");
-    mm_storage_place place = {location, storage->scheme, storage->bucket, options};
+    mm_storage_place place = {location, storage->scheme, storage->bucket, NULL, options};
     for (char *at = storage->scheme; *at; at++)
         *at = (char)(*at >= 'A' && *at <= 'Z' ? *at - 'A' + 'a' : *at);
     return storage->driver->open(&place, &storage->self, err);
@@ -129,6 +179,8 @@ bool mm_storage_local(const mm_storage *storage)
 
 char *mm_storage_url(const mm_storage *storage, const char *key)
 {
+    if (storage->driver && strcmp(storage->scheme, "https") == 0)
+        return storage->driver->http_url(storage->self, key);
     return storage->driver ? mm_format("%s://%s/%s", storage->scheme, storage->bucket, key) : strdup(key);
 }
 

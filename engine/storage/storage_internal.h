@@ -16,6 +16,7 @@ typedef struct mm_storage_place {
     const char *location; /* as given, for messages */
     const char *scheme;   /* "s3" */
     const char *bucket;   /* between "://" and the next slash; not empty */
+    const char *host;     /* where the location is an https URL of the service; else NULL */
     const mm_options *options; /* of a table that has MM_STORAGE_OPTIONS; NULL: defaults (read with mm_storage_option) */
 } mm_storage_place;
 
@@ -93,12 +94,13 @@ typedef struct mm_storage_driver {
     /* Whether an object of the right size is what these parts, all of them, make. In doubt false: it is then sent
      * again. */
     bool (*upload_made)(void *self, const mm_object *object, const mm_part *parts, size_t count);
-    /* Gone already: MM_OK. */
+    /* Gone already: MM_OK. MM_END: what is left cannot be removed, is not seen, and goes by itself. */
     mm_status (*upload_abort)(void *self, const char *key, const char *id, mm_error *err);
 } mm_storage_driver;
 
 extern const mm_storage_driver mm_storage_s3;
 extern const mm_storage_driver mm_storage_gcs;
+extern const mm_storage_driver mm_storage_azure;
 
 struct mm_storage {
     const mm_storage_driver *driver; /* NULL: the local file system */

@@ -176,7 +176,7 @@ static mm_status abort_upload(mm_storage *storage, const char *key, const char *
             status = storage->driver->upload_abort(storage->self, key, id, err);
         while (mm_retry_again(&retry, status, err));
         if (status != MM_OK || storage->driver->upload_parts == NULL)
-            return status;
+            return status == MM_END ? MM_OK : status;
         status = list_parts(storage, key, id, &left, err);
         free(left.items);
         if (status == MM_NOT_FOUND)
