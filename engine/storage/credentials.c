@@ -1,23 +1,19 @@
-/* The order in which AWS credentials are looked for, the shared files, and keeping what a role gave until it
- * expires. */
+/* The order in which AWS credentials are looked for, and keeping what a role gave until it expires. */
 #include "storage/credentials.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <openssl/crypto.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "storage/credentials_files.h"
 #include "storage/credentials_role.h"
 
-#define FILE_MAX ((size_t)1 << 20)
 #define RENEW_BEFORE_MS (5 * 60 * 1000)
+#define RENEW_PAUSE_MS 30000
 #define METADATA_ENDPOINT "http://169.254.169.254"
 #define CONTAINER_HOST "http://169.254.170.2"
 
@@ -27,6 +23,7 @@ struct mm_credentials_source {
     bool is_role;
     mm_role role;
     mm_http *http; /* of roles */
+    uint64_t next_try_ms; /* monotonic; after a renewal in good time that failed */
 };
 
 static char *copy(const char *text)
@@ -56,13 +53,6 @@ void mm_credentials_hints_free(mm_credentials_hints *hints)
     *hints = (mm_credentials_hints){0};
 }
 
-/* An environment variable that is set and not empty. */
-static const char *environment(const char *name)
-{
-    const char *value = name ? getenv(name) : NULL;
-    return value && value[0] ? value : NULL;
-}
-
 static mm_status keep(mm_credentials *to, const char *access, const char *secret, const char *token, mm_error *err)
 {
     mm_credentials_free(to);
@@ -74,151 +64,6 @@ static mm_status keep(mm_credentials *to, const char *access, const char *secret
     return MM_OK;
 }
 
-/* --- shared files ------------------------------------------------------------------------------------------- */
-
-static bool blank(char c)
-{
-    return c == ' ' || c == '\t' || c == '\r';
-}
-
-/* Without blanks on either side. */
-static const char *trim(const char *text, size_t *size)
-{
-    while (*size > 0 && blank(*text))
-        text++, (*size)--;
-    while (*size > 0 && blank(text[*size - 1]))
-        (*size)--;
-    return text;
-}
-
-/* "[profile  x]" and "[x]" alike, inner blanks as one. */
-static bool is_section(const char *line, size_t size, const char *section)
-{
-    if (size < 2 || line[0] != '[')
-        return false;
-    const char *end = memchr(line, ']', size);
-    if (end == NULL)
-        return false;
-    size_t length = (size_t)(end - line) - 1, wanted = strlen(section), at = 0;
-    const char *name = trim(line + 1, &length);
-    for (size_t i = 0; i < length; i++) {
-        if (blank(name[i]) && i > 0 && blank(name[i - 1]))
-            continue;
-        char c = blank(name[i]) ? ' ' : name[i];
-        if (at >= wanted || section[at++] != c)
-            return false;
-    }
-    return at == wanted;
-}
-
-char *mm_credentials_ini(const char *text, const char *section, const char *key, bool *found)
-{
-    bool inside = false;
-    char *value = NULL;
-    *found = false;
-    for (const char *line = text; *line;) {
-        size_t size = strcspn(line, "\n"), length = size;
-        const char *next = line + size + (line[size] == '\n'), *at = trim(line, &length);
-        bool nested = blank(line[0]); /* of a setting above, such as "s3 =": not ours */
-        if (length > 0 && at[0] == '[') {
-            inside = is_section(at, length, section);
-            *found |= inside;
-        } else if (inside && !nested && length > 0 && at[0] != '#' && at[0] != ';') {
-            const char *equals = memchr(at, '=', length);
-            size_t name = equals ? (size_t)(equals - at) : 0, rest = equals ? length - name - 1 : 0;
-            const char *from = equals ? trim(equals + 1, &rest) : NULL;
-            trim(at, &name);
-            if (equals && name == strlen(key) && strncasecmp(at, key, name) == 0 && rest > 0) {
-                free(value); /* the last one counts */
-                value = strndup(from, rest);
-            }
-        }
-        line = next;
-    }
-    return value;
-}
-
-/* A file's text; *out NULL when it is not there. */
-static mm_status read_file(const char *path, char **out, mm_error *err)
-{
-    *out = NULL;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return errno == ENOENT || errno == ENOTDIR ? MM_OK : mm_error_errno(err, MM_CONFIG, "%s", path);
-    char *text = malloc(FILE_MAX + 1);
-    mm_status status = text ? MM_OK : mm_error_set(err, MM_NO_MEMORY, "out of memory");
-    size_t size = 0;
-    ssize_t got = 0;
-    while (status == MM_OK && size < FILE_MAX && (got = read(fd, text + size, FILE_MAX - size)) > 0)
-        size += (size_t)got;
-    if (status == MM_OK && got < 0)
-        status = mm_error_errno(err, MM_CONFIG, "%s", path);
-    close(fd);
-    if (status != MM_OK) {
-        free(text);
-        return status;
-    }
-    text[size] = '\0';
-    *out = text;
-    return MM_OK;
-}
-
-/* The two shared files and the profile that counts. */
-typedef struct shared {
-    char *credentials_path, *credentials, *config_path, *config; /* texts NULL: not there */
-    const char *profile;
-    bool named; /* the profile was asked for: it must be there */
-} shared;
-
-static void free_shared(shared *files)
-{
-    free(files->credentials_path);
-    free_secret(files->credentials);
-    free(files->config_path);
-    free_secret(files->config);
-}
-
-static char *file_path(const char *given, const char *variable, const char *name)
-{
-    const char *home = environment("HOME"), *set = given ? given : environment(variable);
-    return set ? strdup(set) : mm_format("%s/.aws/%s", home ? home : "", name);
-}
-
-static mm_status read_shared(const mm_storage_place *place, shared *files, mm_error *err)
-{
-    const char *given = mm_storage_option(place, "storage_credentials");
-    const char *profile = mm_storage_option(place, "storage_profile");
-    profile = profile ? profile : environment("AWS_PROFILE");
-    profile = profile ? profile : environment("AWS_DEFAULT_PROFILE");
-    files->named = profile != NULL;
-    files->profile = profile ? profile : "default";
-    files->credentials_path = file_path(given, "AWS_SHARED_CREDENTIALS_FILE", "credentials");
-    files->config_path = file_path(NULL, "AWS_CONFIG_FILE", "config");
-    if (files->credentials_path == NULL || files->config_path == NULL)
-        return mm_error_set(err, MM_NO_MEMORY, "out of memory");
-    mm_status status = read_file(files->credentials_path, &files->credentials, err);
-    if (status == MM_OK)
-        status = read_file(files->config_path, &files->config, err);
-    if (status == MM_OK && given && files->credentials == NULL)
-        status = mm_error_set(err, MM_CONFIG, "storage_credentials: %s is not there", given);
-    return status;
-}
-
-/* A profile's setting: the credentials file before the config file. *found: whether either has the profile. */
-static char *setting(const shared *files, const char *profile, const char *key, bool *found)
-{
-    bool here = false, there = false;
-    char *value = files->credentials ? mm_credentials_ini(files->credentials, profile, key, &here) : NULL;
-    if (value == NULL && files->config) {
-        char *section = strcmp(profile, "default") == 0 ? strdup("default") : mm_format("profile %s", profile);
-        value = section ? mm_credentials_ini(files->config, section, key, &there) : NULL;
-        free(section);
-    }
-    if (found)
-        *found |= here || there;
-    return value;
-}
-
 /* --- roles -------------------------------------------------------------------------------------------------- */
 
 static mm_status use_role(mm_credentials_source *source, const mm_credentials_hints *hints, mm_error *err)
@@ -227,8 +72,8 @@ static mm_status use_role(mm_credentials_source *source, const mm_credentials_hi
     bool sts = role->kind == MM_ROLE_WEB_IDENTITY || role->kind == MM_ROLE_ASSUME;
     source->is_role = true;
     if (sts) {
-        const char *endpoint = environment("AWS_ENDPOINT_URL_STS");
-        endpoint = endpoint ? endpoint : environment("AWS_ENDPOINT_URL");
+        const char *endpoint = mm_environment("AWS_ENDPOINT_URL_STS");
+        endpoint = endpoint ? endpoint : mm_environment("AWS_ENDPOINT_URL");
         role->region = strdup(hints->region ? hints->region : "us-east-1");
         if (endpoint)
             role->endpoint = strndup(endpoint, strlen(endpoint) - (endpoint[strlen(endpoint) - 1] == '/'));
@@ -264,22 +109,22 @@ static mm_status choose_machine_role(mm_credentials_source *source, const mm_cre
                                      mm_error *err)
 {
     mm_role *role = &source->role;
-    const char *identity = environment("AWS_WEB_IDENTITY_TOKEN_FILE"), *arn = environment("AWS_ROLE_ARN");
-    const char *relative = environment("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
-    const char *full = environment("AWS_CONTAINER_CREDENTIALS_FULL_URI");
-    const char *disabled = environment("AWS_EC2_METADATA_DISABLED");
-    const char *metadata = environment("AWS_EC2_METADATA_SERVICE_ENDPOINT");
+    const char *identity = mm_environment("AWS_WEB_IDENTITY_TOKEN_FILE"), *arn = mm_environment("AWS_ROLE_ARN");
+    const char *relative = mm_environment("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
+    const char *full = mm_environment("AWS_CONTAINER_CREDENTIALS_FULL_URI");
+    const char *disabled = mm_environment("AWS_EC2_METADATA_DISABLED");
+    const char *metadata = mm_environment("AWS_EC2_METADATA_SERVICE_ENDPOINT");
     *found = true;
     if (identity && arn) {
         *role = (mm_role){.kind = MM_ROLE_WEB_IDENTITY, .token_file = strdup(identity), .role_arn = strdup(arn),
-                          .session_name = copy(environment("AWS_ROLE_SESSION_NAME"))};
+                          .session_name = copy(mm_environment("AWS_ROLE_SESSION_NAME"))};
         if (role->token_file == NULL)
             return mm_error_set(err, MM_NO_MEMORY, "out of memory");
     } else if (relative || full) {
         char *url = relative ? mm_format(CONTAINER_HOST "%s", relative) : strdup(full);
         *role = (mm_role){.kind = MM_ROLE_CONTAINER, .endpoint = url,
-                          .token_file = copy(environment("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")),
-                          .token = copy(environment("AWS_CONTAINER_AUTHORIZATION_TOKEN"))};
+                          .token_file = copy(mm_environment("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")),
+                          .token = copy(mm_environment("AWS_CONTAINER_AUTHORIZATION_TOKEN"))};
         if (url && !container_url_is_safe(url))
             return mm_error_set(err, MM_CONFIG, "AWS_CONTAINER_CREDENTIALS_FULL_URI is '%s': only https, or the "
                                 "container agent's own addresses, are safe for keys", url);
@@ -316,10 +161,10 @@ static mm_status try_options(mm_credentials_source *source, const mm_storage_pla
 static mm_status try_environment(mm_credentials_source *source, const char *access_name, const char *secret_name,
                                  const char *token_name, bool *found, mm_error *err)
 {
-    const char *access = environment(access_name), *secret = environment(secret_name);
+    const char *access = mm_environment(access_name), *secret = mm_environment(secret_name);
     *found = access && secret;
     if (*found)
-        return keep(&source->current, access, secret, environment(token_name), err);
+        return keep(&source->current, access, secret, mm_environment(token_name), err);
     if (access || secret)
         return mm_error_set(err, MM_CONFIG, "the environment has %s without %s", access ? access_name : secret_name,
                             access ? secret_name : access_name);
@@ -327,13 +172,13 @@ static mm_status try_environment(mm_credentials_source *source, const char *acce
 }
 
 /* Keys that stand in a profile itself. */
-static mm_status profile_keys(const shared *files, const char *profile, mm_credentials *out, bool *found,
+static mm_status profile_keys(const mm_shared_files *files, const char *profile, mm_credentials *out, bool *found,
                               mm_error *err)
 {
     bool there = false;
-    char *access = setting(files, profile, "aws_access_key_id", &there);
-    char *secret = setting(files, profile, "aws_secret_access_key", &there);
-    char *token = setting(files, profile, "aws_session_token", &there);
+    char *access = mm_shared_files_setting(files, profile, "aws_access_key_id", &there);
+    char *secret = mm_shared_files_setting(files, profile, "aws_secret_access_key", &there);
+    char *token = mm_shared_files_setting(files, profile, "aws_session_token", &there);
     mm_status status = MM_OK;
     *found = access && secret;
     if (*found)
@@ -348,18 +193,18 @@ static mm_status profile_keys(const shared *files, const char *profile, mm_crede
 }
 
 /* role_arn with a web identity's file, or on behalf of a profile with keys. */
-static mm_status profile_role(mm_credentials_source *source, const shared *files, const mm_credentials_hints *hints,
+static mm_status profile_role(mm_credentials_source *source, const mm_shared_files *files, const mm_credentials_hints *hints,
                               char *arn, bool *found, mm_error *err)
 {
     mm_role *role = &source->role;
-    char *identity = setting(files, files->profile, "web_identity_token_file", NULL);
-    char *base = setting(files, files->profile, "source_profile", NULL);
+    char *identity = mm_shared_files_setting(files, files->profile, "web_identity_token_file", NULL);
+    char *base = mm_shared_files_setting(files, files->profile, "source_profile", NULL);
     mm_status status = MM_OK;
     *found = true;
     *role = (mm_role){.kind = identity ? MM_ROLE_WEB_IDENTITY : MM_ROLE_ASSUME, .role_arn = arn,
                       .token_file = identity,
-                      .session_name = setting(files, files->profile, "role_session_name", NULL),
-                      .external_id = setting(files, files->profile, "external_id", NULL)};
+                      .session_name = mm_shared_files_setting(files, files->profile, "role_session_name", NULL),
+                      .external_id = mm_shared_files_setting(files, files->profile, "external_id", NULL)};
     if (identity == NULL) {
         bool has_keys = false;
         if (base)
@@ -373,12 +218,12 @@ static mm_status profile_role(mm_credentials_source *source, const shared *files
     return status == MM_OK ? use_role(source, hints, err) : status;
 }
 
-static mm_status try_profile(mm_credentials_source *source, const mm_storage_place *place, const shared *files,
+static mm_status try_profile(mm_credentials_source *source, const mm_storage_place *place, const mm_shared_files *files,
                              const mm_credentials_hints *hints, bool roles, bool *found, mm_error *err)
 {
     bool there = false;
     mm_status status = MM_OK;
-    char *arn = roles ? setting(files, files->profile, "role_arn", &there) : NULL;
+    char *arn = roles ? mm_shared_files_setting(files, files->profile, "role_arn", &there) : NULL;
     if (arn)
         return profile_role(source, files, hints, arn, found, err);
     status = profile_keys(files, files->profile, &source->current, found, err);
@@ -386,7 +231,7 @@ static mm_status try_profile(mm_credentials_source *source, const mm_storage_pla
         return status;
     static const char *const others[] = {"credential_process", "sso_session", "sso_start_url"};
     for (size_t i = 0; i < MM_COUNT(others); i++) {
-        char *value = setting(files, files->profile, others[i], &there);
+        char *value = mm_shared_files_setting(files, files->profile, others[i], &there);
         if (value)
             status = mm_error_set(err, MM_CONFIG, "profile '%s' relies on %s, which is not known here: export its "
                                   "keys (aws configure export-credentials)", files->profile, others[i]);
@@ -403,23 +248,23 @@ static mm_status try_profile(mm_credentials_source *source, const mm_storage_pla
     return MM_OK;
 }
 
-static void take_hints(const shared *files, mm_credentials_hints *hints)
+static void take_hints(const mm_shared_files *files, mm_credentials_hints *hints)
 {
     static const char *const regions[] = {"AWS_REGION", "AWS_DEFAULT_REGION"};
     static const char *const endpoints[] = {"AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"};
     for (size_t i = 0; i < 2; i++) {
         if (hints->region == NULL)
-            hints->region = copy(environment(regions[i]));
+            hints->region = copy(mm_environment(regions[i]));
         if (hints->endpoint == NULL)
-            hints->endpoint = copy(environment(endpoints[i]));
+            hints->endpoint = copy(mm_environment(endpoints[i]));
     }
     if (hints->region == NULL)
-        hints->region = setting(files, files->profile, "region", NULL);
+        hints->region = mm_shared_files_setting(files, files->profile, "region", NULL);
     if (hints->endpoint == NULL)
-        hints->endpoint = setting(files, files->profile, "endpoint_url", NULL);
+        hints->endpoint = mm_shared_files_setting(files, files->profile, "endpoint_url", NULL);
 }
 
-static mm_status choose(mm_credentials_source *source, const mm_credentials_config *config, const shared *files,
+static mm_status choose(mm_credentials_source *source, const mm_credentials_config *config, const mm_shared_files *files,
                         const mm_credentials_hints *hints, mm_error *err)
 {
     const mm_storage_place *place = config->place;
@@ -450,17 +295,17 @@ static mm_status choose(mm_credentials_source *source, const mm_credentials_conf
 mm_status mm_credentials_open(const mm_credentials_config *config, mm_credentials_source **out,
                               mm_credentials_hints *hints, mm_error *err)
 {
-    shared files = {0};
+    mm_shared_files files = {0};
     mm_credentials_source *source = calloc(1, sizeof(*source));
     if (source == NULL)
         return mm_error_set(err, MM_NO_MEMORY, "out of memory");
     pthread_mutex_init(&source->lock, NULL);
-    mm_status status = read_shared(config->place, &files, err);
+    mm_status status = mm_shared_files_read(config->place, &files, err);
     if (status == MM_OK) {
         take_hints(&files, hints);
         status = choose(source, config, &files, hints, err);
     }
-    free_shared(&files);
+    mm_shared_files_free(&files);
     if (status != MM_OK) {
         mm_credentials_close(source);
         mm_credentials_hints_free(hints);
@@ -488,22 +333,42 @@ bool mm_credentials_renewable(const mm_credentials_source *source)
 
 /* --- keeping ------------------------------------------------------------------------------------------------ */
 
-/* With the lock held. */
-static mm_status renew(mm_credentials_source *source, bool needed, mm_error *err)
+static mm_status fetch(mm_credentials_source *source, bool patiently, mm_error *err)
 {
     mm_status status;
     mm_credentials fresh = {0};
     mm_retry retry = {0};
     do
         status = mm_role_fetch(source->http, &source->role, &fresh, err);
-    while (mm_retry_again(&retry, status, err));
-    if (status == MM_OK) {
-        mm_credentials_free(&source->current);
-        source->current = fresh;
-    } else if (!needed) {
+    while (patiently && mm_retry_again(&retry, status, err));
+    if (status != MM_OK)
+        return status;
+    mm_credentials_free(&source->current);
+    source->current = fresh;
+    return MM_OK;
+}
+
+/* With the lock held. needed: the old ones are of no use. */
+static mm_status renew(mm_credentials_source *source, bool needed, mm_error *err)
+{
+    bool first = source->current.access_key == NULL;
+    if (!needed && mm_clock_ms() < source->next_try_ms)
+        return MM_OK;
+    mm_status status = fetch(source, needed && !first, err);
+    if (status != MM_OK && !needed) {
+        source->next_try_ms = mm_clock_ms() + RENEW_PAUSE_MS;
         mm_log(MM_LOG_WARN, "credentials could not be renewed yet, the old ones are used on: %s",
                err ? err->text : mm_status_text(status));
         status = MM_OK;
+    }
+    /* where nothing else was given, this was the last place to look: waiting will not help */
+    if (first && source->role.kind == MM_ROLE_INSTANCE && mm_status_class(status) == MM_CLASS_RETRY) {
+        status = MM_CONFIG;
+        if (err) {
+            err->status = status;
+            mm_error_context(err, "no credentials: none in the options, the environment or a profile, and the machine "
+                             "has no role to ask");
+        }
     }
     return status;
 }

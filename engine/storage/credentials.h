@@ -46,10 +46,4 @@ mm_status mm_credentials_get(mm_credentials_source *source, const char *refused,
 /* Whether new ones can be had when these have expired. */
 bool mm_credentials_renewable(const mm_credentials_source *source);
 
-/* Parts, apart for tests. */
-
-/* Value of `key` in [section] of a shared file's text (names in the config file are "profile x"): malloc'd; NULL: not
- * there, or no memory. *found: whether the section is there. */
-char *mm_credentials_ini(const char *text, const char *section, const char *key, bool *found);
-
 #endif

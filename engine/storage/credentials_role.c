@@ -2,11 +2,8 @@
 #include "storage/credentials_role.h"
 
 #include <cjson/cJSON.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <openssl/crypto.h>
 
@@ -19,7 +16,6 @@
 
 #define METADATA_TIMEOUT_MS 5000u
 #define STS_TIMEOUT_MS 20000u
-#define TOKEN_FILE_MAX 65536u
 #define REPLY_MAX ((size_t)1 << 20)
 
 static void free_secret(char *text)
@@ -45,29 +41,11 @@ void mm_role_free(mm_role *role)
 /* A token's file, without the line's end. */
 static mm_status read_token(const char *path, char **out, mm_error *err)
 {
-    char *text = malloc(TOKEN_FILE_MAX + 1);
-    if (text == NULL)
-        return mm_error_set(err, MM_NO_MEMORY, "out of memory");
-    mm_status status = MM_OK;
-    size_t size = 0;
-    ssize_t got = 0;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    while (fd >= 0 && size < TOKEN_FILE_MAX && (got = read(fd, text + size, TOKEN_FILE_MAX - size)) > 0)
-        size += (size_t)got;
-    if (fd < 0 || got < 0)
-        status = mm_error_errno(err, MM_CONFIG, "token file %s", path);
-    if (fd >= 0)
-        close(fd);
-    text[size] = '\0';
-    text[strcspn(text, "\r\n")] = '\0';
-    if (status == MM_OK && text[0] == '\0')
-        status = mm_error_set(err, MM_CONFIG, "token file %s is empty", path);
-    if (status != MM_OK) {
-        free_secret(text);
-        return status;
-    }
-    *out = text;
-    return MM_OK;
+    size_t size;
+    mm_status status = mm_credentials_file(path, out, &size, err);
+    if (status == MM_OK)
+        (*out)[strcspn(*out, "\r\n")] = '\0';
+    return status;
 }
 
 static mm_status ask(mm_http *http, const char *what, const mm_http_request *request, mm_http_reply *reply,

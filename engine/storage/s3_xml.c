@@ -65,7 +65,7 @@ void mm_s3_read_failure(const mm_http_reply *reply, mm_s3_failure *out)
 {
     *out = (mm_s3_failure){"", "", ""};
     mm_error ignored = MM_ERROR_INIT;
-    if (walk(reply, take_failure, out, &ignored) != MM_OK)
+    if (reply->body.size > 0 && walk(reply, take_failure, out, &ignored) != MM_OK)
         copy_text(out->message, sizeof(out->message), "(the answer is not XML)");
     for (char *at = out->message; *at; at++)
         if ((unsigned char)*at < ' ')

@@ -84,8 +84,8 @@ typedef struct mm_storage_driver {
     /* Sends one part and proves its content; sets part->tag. MM_NOT_FOUND: the upload is gone. */
     mm_status (*upload_part)(void *self, const char *key, const char *id, mm_part *part, const mm_http_body *body,
                              mm_error *err);
-    /* Parts that the service holds. MM_NOT_FOUND: the upload is gone. NULL: cannot be asked; the recorded ones
-     * count. */
+    /* Parts that the service holds. MM_NOT_FOUND: the upload is gone. MM_TARGET, or NULL: it cannot be asked; the
+     * recorded ones count. */
     mm_status (*upload_parts)(void *self, const char *key, const char *id, mm_part_list *list, mm_error *err);
     /* parts: all of them, in order, with their tags. out: the object as it is then. MM_NOT_FOUND: the upload is
      * gone (the caller looks whether a former try completed it). */

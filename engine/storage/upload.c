@@ -179,7 +179,7 @@ static mm_status abort_upload(mm_storage *storage, const char *key, const char *
             return status == MM_END ? MM_OK : status;
         status = list_parts(storage, key, id, &left, err);
         free(left.items);
-        if (status == MM_NOT_FOUND)
+        if (status == MM_NOT_FOUND || status == MM_TARGET)
             return MM_OK;
         if (status != MM_OK)
             return status;
@@ -197,6 +197,10 @@ static mm_status compare_with_service(job *j, mm_error *err)
 {
     mm_part_list list = {0};
     mm_status status = list_parts(j->storage, j->upload->key, j->id, &list, err);
+    if (status == MM_TARGET) { /* this service cannot be asked */
+        status = MM_OK;
+        goto out;
+    }
     if (status != MM_OK)
         goto out;
     for (size_t i = 0; i < j->count; i++)
