@@ -113,7 +113,9 @@ void mm_shared_files_free(mm_shared_files *files)
         OPENSSL_cleanse(files->credentials, strlen(files->credentials));
     free(files->credentials);
     free(files->config_path);
-    free_secret(files->config);
+    if (files->config)
+        OPENSSL_cleanse(files->config, strlen(files->config));
+    free(files->config);
 }
 
 static char *file_path(const char *given, const char *variable, const char *name)
