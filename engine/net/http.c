@@ -279,8 +279,9 @@ static bool set_curl(mm_http *http, handle *h, transfer *t, struct curl_slist *h
     SET(CURLOPT_WRITEDATA, t);
     SET(CURLOPT_HEADERFUNCTION, read_header);
     SET(CURLOPT_HEADERDATA, t);
-    SET(CURLOPT_UPLOAD_BUFFERSIZE, SEND_BUFFER);
-    SET(CURLOPT_BUFFERSIZE, RECEIVE_BUFFER);
+    /* Only wishes: a handle whose last transfer found no host keeps its buffer, and refuses (libcurl 7.88). */
+    (void)curl_easy_setopt(c, CURLOPT_UPLOAD_BUFFERSIZE, SEND_BUFFER);
+    (void)curl_easy_setopt(c, CURLOPT_BUFFERSIZE, RECEIVE_BUFFER);
     SET(CURLOPT_TCP_NODELAY, 1L);
     SET(CURLOPT_TCP_KEEPALIVE, 1L);
     SET(CURLOPT_CONNECTTIMEOUT_MS, (long)http->connect_timeout_ms);

@@ -171,7 +171,9 @@ static mm_status remote_read(const mm_input *input, uint64_t offset, void *out, 
     mm_status status = mm_storage_read(remote->storage, remote->key, remote->object.etag, offset, out, size, err);
     if (status == MM_CHANGED && mm_storage_stat(remote->storage, remote->key, &now, &asked) == MM_OK)
         (void)other_object(remote, &now, err);
-    return status == MM_OK ? MM_OK : mm_error_context(err, "byte %" PRIu64, offset);
+    if (status != MM_OK && err != NULL)
+        (void)mm_error_context(err, "%s: byte %" PRIu64, strstr(err->text, input->name) ? "read" : input->name, offset);
+    return status;
 }
 
 static mm_status remote_fingerprint(const mm_input *input, mm_buffer *out, mm_error *err)
