@@ -75,6 +75,10 @@ typedef struct mm_sink_args {
     const mm_sink_host *host;
     const mm_sink_collection *collections;
     size_t collection_count;
+    /* A local folder of the job's own, beside its store, for what must outlive the process; not made yet, removed by
+     * `reset`. NULL in tools that have none. */
+    const char *folder;
+    uint64_t lane_memory; /* bytes that each lane may keep of its own, of limits.memory; 0: the sink's choice */
 } mm_sink_args;
 
 /* Steps: one-shot actions on a collection, recorded `started` (with the intent) before and `done`

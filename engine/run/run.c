@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/failpoint.h"
+#include "base/folder.h"
 #include "base/log.h"
 #include "run/execute.h"
 #include "run/plan.h"
@@ -321,5 +322,10 @@ mm_status mm_run_reset(const mm_run_args *args, mm_error *err)
     if (rejects && unlink(rejects) != 0 && errno != ENOENT)
         mm_log(MM_LOG_WARN, "%s: %s", rejects, strerror(errno));
     free(rejects);
+    char *spool = mm_format("%s/%s.spool", args->state_dir, args->job_name);
+    mm_error left = MM_ERROR_INIT;
+    if (spool && mm_folder_remove(spool, &left) != MM_OK)
+        mm_log(MM_LOG_WARN, "%s", left.text);
+    free(spool);
     return mm_store_sqlite.destroy(store, err);
 }

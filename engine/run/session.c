@@ -42,7 +42,8 @@ static mm_status make_paths(mm_session *session, const char *name, mm_error *err
 {
     session->rejects_path = mm_format("%s/%s.rejects.ndjson", session->args->state_dir, name);
     session->cancel_path = mm_format("%s/%s.cancel", session->args->state_dir, name);
-    if (session->rejects_path == NULL || session->cancel_path == NULL)
+    session->spool_path = mm_format("%s/%s.spool", session->args->state_dir, name);
+    if (session->rejects_path == NULL || session->cancel_path == NULL || session->spool_path == NULL)
         return mm_error_set(err, MM_NO_MEMORY, "out of memory");
     return MM_OK;
 }
@@ -102,6 +103,7 @@ void mm_session_close(mm_session *session)
     mm_arena_free(&session->arena);
     free(session->rejects_path);
     free(session->cancel_path);
+    free(session->spool_path);
     pthread_mutex_destroy(&session->store_lock);
 }
 
@@ -169,7 +171,9 @@ mm_status mm_session_open_sink(mm_session *session, uint32_t run, mm_error *err)
     session->sink_caps = session->sinks->capabilities;
     mm_sink_args args = {.options = session->job->target, .job_tag = session->record.tag,
                          .run = run, .host = &session->host,
-                         .collections = session->sink_collections, .collection_count = session->collection_count};
+                         .collections = session->sink_collections, .collection_count = session->collection_count,
+                         .folder = session->spool_path,
+                         .lane_memory = session->job->memory / (4 * session->job->loaders)};
     return session->sinks->open(&args, &session->sink, err);
 }
 

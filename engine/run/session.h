@@ -57,6 +57,7 @@ typedef struct mm_session {
     int rejects_fd;        /* dead-letter file; -1 until the first reject */
     uint64_t rejects_size; /* durable length */
     char *rejects_path;
+    char *spool_path;      /* the sink's folder beside the store */
     char *cancel_path;     /* exists when another process asks to cancel */
     _Atomic uint64_t waited_ns; /* in which a worker waited for the store, */
     uint64_t worked_ns;         /* of the time at work */

@@ -23,12 +23,20 @@ struct mm_lane {
     mm_sink *sink;
     mm_files_unit **units; /* held by this lane, the one written last at the end */
     size_t count, capacity;
+    mm_files_unit **handed; /* sealed in the last flush: committed when the next one begins */
+    size_t handed_count, handed_capacity;
+    mm_files_reading *reading;
     size_t gathered; /* bytes that wait in its units for becoming pieces of files */
 };
 
 mm_sink *mm_files_lane_sink(mm_lane *lane)
 {
     return lane->sink;
+}
+
+mm_files_reading **mm_files_lane_reading(mm_lane *lane)
+{
+    return &lane->reading;
 }
 
 mm_status mm_files_lane_open(mm_sink *sink, uint32_t number, mm_lane **out, mm_error *err)
@@ -130,6 +138,17 @@ static mm_status scan_numbers(const char *path, uint32_t *next, mm_error *err)
     return MM_OK;
 }
 
+/* Units whose files are not in the folder any more (carried, given away) have their numbers still. */
+static void above_known(const mm_sink *sink, uint32_t collection, const char *folder, uint32_t *next)
+{
+    for (size_t i = 0; i < sink->unit_count; i++) {
+        const mm_files_unit *unit = sink->units[i];
+        if (unit->collection == collection && unit->number >= *next &&
+            strcmp(sink->collections[collection].partitions[unit->partition].folder, folder) == 0)
+            *next = unit->number + 1;
+    }
+}
+
 /* Numbers are counted by folder name, since two partitions of the plan may go into one. */
 static mm_status next_number(mm_sink *sink, uint32_t collection, uint32_t partition, uint32_t *out,
                              mm_error *err)
@@ -151,6 +170,7 @@ static mm_status next_number(mm_sink *sink, uint32_t collection, uint32_t partit
         else
             status = scan_numbers(path, &counter->next, err);
         free(path);
+        above_known(sink, collection, counter->folder, &counter->next);
     }
     if (status == MM_OK)
         *out = counter->next++;
@@ -158,15 +178,13 @@ static mm_status next_number(mm_sink *sink, uint32_t collection, uint32_t partit
     return status;
 }
 
-static mm_status record_unit(mm_sink *sink, const mm_files_unit *unit, bool gone, mm_error *err)
+static mm_status forget_record(mm_sink *sink, const mm_files_unit *unit, mm_error *err)
 {
-    char *key, *value;
-    mm_status status = mm_files_record(unit, &key, &value, err);
-    if (status != MM_OK)
-        return status;
-    status = sink->host.record(sink->host.context, key, gone ? NULL : value, err);
+    char *key = mm_format("unit/%" PRIu32 "/%" PRIu32 "/%05" PRIu32, unit->collection, unit->partition, unit->number);
+    if (key == NULL)
+        return mm_error_set(err, MM_NO_MEMORY, "out of memory for a unit");
+    mm_status status = sink->host.record(sink->host.context, key, NULL, err);
     free(key);
-    free(value);
     return status;
 }
 
@@ -183,12 +201,12 @@ static mm_status new_unit(mm_sink *sink, uint32_t collection, uint32_t partition
         unit->partition = partition;
         status = next_number(sink, collection, partition, &unit->number, err);
         if (status == MM_OK)
-            status = record_unit(sink, unit, false, err);
+            status = mm_files_unit_record(sink, unit, err);
         MM_FAILPOINT("files.unit.recorded");
         if (status == MM_OK)
             status = mm_files_unit_create(sink, unit, &taken, err);
         if (status != MM_OK && taken)
-            status = record_unit(sink, unit, true, err);
+            status = forget_record(sink, unit, err);
         if (status != MM_OK || taken)
             mm_files_unit_free(unit);
         if (status != MM_OK)
@@ -385,10 +403,37 @@ static mm_status flush_unit(mm_lane *lane, mm_files_unit *unit, mm_changes *chan
     return status;
 }
 
+/* A flush begins when the one before it is committed (docs/savepoints.md, rule 10). */
+static void commit_handed(mm_lane *lane)
+{
+    pthread_mutex_lock(&lane->sink->lock);
+    for (size_t i = 0; i < lane->handed_count; i++)
+        lane->handed[i]->committed = true;
+    pthread_mutex_unlock(&lane->sink->lock);
+    lane->handed_count = 0;
+}
+
+static mm_status hand_over(mm_lane *lane, mm_files_unit *unit, mm_error *err)
+{
+    if (lane->handed_count == lane->handed_capacity) {
+        size_t capacity = lane->handed_capacity ? lane->handed_capacity * 2 : 8;
+        mm_files_unit **handed = reallocarray(lane->handed, capacity, sizeof(*handed));
+        if (handed == NULL)
+            return mm_error_set(err, MM_NO_MEMORY, "out of memory for a flush");
+        lane->handed = handed;
+        lane->handed_capacity = capacity;
+    }
+    lane->handed[lane->handed_count++] = unit;
+    mm_files_unit_close(unit);
+    unit->state = MM_FILES_SEALED;
+    return MM_OK;
+}
+
 mm_status mm_files_flush(mm_lane *lane, mm_changes *changes, mm_error *err)
 {
     size_t kept = 0;
     mm_status status = MM_OK;
+    commit_handed(lane);
     for (size_t i = 0; i < lane->count; i++) {
         mm_files_unit *unit = lane->units[i];
         if (status == MM_OK)
@@ -396,8 +441,7 @@ mm_status mm_files_flush(mm_lane *lane, mm_changes *changes, mm_error *err)
         if (status == MM_OK && (unit->rows != unit->flushed_rows || unit->state == MM_FILES_FULL))
             status = flush_unit(lane, unit, changes, err);
         if (status == MM_OK && unit->state == MM_FILES_FULL) {
-            mm_files_unit_close(unit);
-            unit->state = MM_FILES_SEALED;
+            status = hand_over(lane, unit, err);
             continue;
         }
         lane->units[kept++] = unit;
@@ -426,6 +470,8 @@ void mm_files_lane_close(mm_lane *lane)
         unit->gather = NULL;
         unit->failed = unit->failed || lost;
     }
+    mm_files_reading_close(lane->reading);
+    free(lane->handed);
     free(lane->units);
     free(lane);
 }

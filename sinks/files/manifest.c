@@ -1,16 +1,10 @@
-/* manifest.json: what a complete collection of the target `files` holds. Read for append and inspect,
- * written as the last act. */
-#include <cjson/cJSON.h>
-#include <errno.h>
-#include <fcntl.h>
+/* manifest.json of the target `files`: read for append, overwrite and inspect; put together and written as the last
+ * act. Where it stands, local or in an object store, and what is removed afterwards: publish.c. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <unistd.h>
 
-#include "base/failpoint.h"
 #include "base/util.h"
 #include "sinks/files/internal.h"
 
@@ -21,225 +15,166 @@ static mm_status no_memory(mm_error *err)
 
 /* --- reading --- */
 
-static mm_status read_manifest(const char *root, cJSON **out, mm_error *err)
+static mm_status read_object(mm_storage *storage, const char *key, mm_buffer *text, mm_error *err)
 {
-    mm_buffer text = MM_BUFFER_INIT;
-    char *path = mm_format("%s/manifest.json", root);
+    mm_object object;
+    mm_status status = mm_storage_stat(storage, key, &object, err);
+    if (status != MM_OK)
+        return status;
+    char *bytes = object.size < SIZE_MAX ? malloc((size_t)object.size + 1) : NULL;
+    if (bytes == NULL)
+        return no_memory(err);
+    status = mm_storage_read(storage, key, object.etag, 0, bytes, (size_t)object.size, err);
+    if (status == MM_OK)
+        mm_buffer_append(text, bytes, (size_t)object.size);
+    free(bytes);
+    return status == MM_OK && text->failed ? no_memory(err) : status;
+}
+
+mm_status mm_files_manifest_text(const mm_sink *sink, const mm_files_collection *c, mm_buffer *text, mm_error *err)
+{
+    char *path = mm_format("%s/%s", sink->remote ? c->prefix : c->root, MM_MANIFEST_NAME);
     if (path == NULL)
         return no_memory(err);
-    mm_status status = mm_files_read_text(path, &text, err);
-    if (status == MM_OK) {
-        cJSON *manifest = cJSON_ParseWithLength(text.data, text.size);
-        if (cJSON_IsObject(manifest) && cJSON_IsArray(cJSON_GetObjectItemCaseSensitive(manifest, "files"))) {
-            *out = manifest;
-        } else {
-            cJSON_Delete(manifest);
-            status = mm_error_set(err, MM_TARGET, "%s is not a manifest of this program", path);
-        }
-    }
-    mm_buffer_free(&text);
+    mm_status status = sink->remote ? read_object(sink->storage, path, text, err) : mm_files_read_text(path, text, err);
     free(path);
     return status;
 }
 
-static const char *text_of(const cJSON *object, const char *name)
+mm_status mm_files_manifest_read(const mm_sink *sink, const mm_files_collection *c, mm_manifest *out, mm_error *err)
 {
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, name);
-    return cJSON_IsString(item) ? item->valuestring : "";
-}
-
-static uint64_t number_of(const cJSON *object, const char *name)
-{
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, name);
-    return cJSON_IsNumber(item) && item->valuedouble >= 0 && item->valuedouble < 9e15
-               ? (uint64_t)item->valuedouble
-               : 0;
-}
-
-static mm_status check_field(const mm_field *field, const cJSON *fields, mm_error *err)
-{
-    const cJSON *item;
-    cJSON_ArrayForEach(item, fields)
-    {
-        if (strcmp(text_of(item, "name"), field->name) != 0)
-            continue;
-        uint64_t dim = mm_type_is_vector(field->type) ? field->dim : 0;
-        if (strcmp(text_of(item, "type"), mm_type_name(field->type)) != 0 || number_of(item, "dim") != dim)
-            return mm_error_set(err, MM_TARGET,
-                                "field %s is %s(%" PRIu64 ") there and %s(%" PRIu64 ") in this job", field->name,
-                                text_of(item, "type"), number_of(item, "dim"), mm_type_name(field->type), dim);
-        if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(item, "primary")) != field->primary)
-            return mm_error_set(err, MM_TARGET, "field %s is the primary key in only one of the two",
-                                field->name);
-        if (number_of(item, "max_length") != field->max_length)
-            return mm_error_set(err, MM_TARGET, "field %s has max_length %" PRIu64 " there and %u in this job",
-                                field->name, number_of(item, "max_length"), field->max_length);
-        return MM_OK;
+    mm_buffer text = MM_BUFFER_INIT;
+    mm_status status = mm_files_manifest_text(sink, c, &text, err);
+    if (status == MM_OK) {
+        status = mm_manifest_parse(text.data, text.size, out, err);
+        if (status == MM_DATA) {
+            err->status = status = MM_TARGET;
+            mm_error_context(err, "%s/%s", sink->remote ? c->final : c->root, MM_MANIFEST_NAME);
+        }
     }
-    return mm_error_set(err, MM_TARGET, "field %s is not there", field->name);
+    mm_buffer_free(&text);
+    return status;
+}
+
+/* --- comparing --- */
+
+static mm_status check_type(const mm_field *field, const mm_field *there, mm_error *err)
+{
+    if (there->type != field->type || there->dim != (mm_type_is_vector(field->type) ? field->dim : 0))
+        return mm_error_set(err, MM_TARGET, "field %s is %s(%" PRIu32 ") there and %s(%" PRIu32 ") in this job",
+                            field->name, mm_type_name(there->type), there->dim, mm_type_name(field->type), field->dim);
+    if (field->type == MM_TYPE_ARRAY && there->element_type != field->element_type)
+        return mm_error_set(err, MM_TARGET, "field %s has elements of %s there and of %s in this job", field->name,
+                            mm_type_name(there->element_type), mm_type_name(field->element_type));
+    return MM_OK;
+}
+
+static mm_status check_field(const mm_field *field, const mm_field *there, mm_error *err)
+{
+    mm_status status = check_type(field, there, err);
+    if (status != MM_OK)
+        return status;
+    if (there->primary != field->primary)
+        return mm_error_set(err, MM_TARGET, "field %s is the primary key in only one of the two", field->name);
+    if (there->nullable != field->nullable)
+        return mm_error_set(err, MM_TARGET, "field %s is nullable in only one of the two", field->name);
+    if (there->max_length != field->max_length)
+        return mm_error_set(err, MM_TARGET, "field %s has max_length %" PRIu32 " there and %" PRIu32 " in this job",
+                            field->name, there->max_length, field->max_length);
+    if (there->max_capacity != field->max_capacity)
+        return mm_error_set(err, MM_TARGET, "field %s has max_capacity %" PRIu32 " there and %" PRIu32 " in this job",
+                            field->name, there->max_capacity, field->max_capacity);
+    return MM_OK;
+}
+
+static mm_status check_schema(const mm_sink *sink, const mm_schema *schema, const mm_manifest *there, mm_error *err)
+{
+    if (there->format != sink->format)
+        return mm_error_set(err, MM_TARGET, "its files are %s and this job's %s", there->format->name,
+                            sink->format->name);
+    for (size_t i = 0; i < schema->field_count; i++) {
+        int at = mm_schema_find(&there->schema, schema->fields[i].name);
+        if (at < 0)
+            return mm_error_set(err, MM_TARGET, "field %s is not there", schema->fields[i].name);
+        mm_status status = check_field(&schema->fields[i], &there->schema.fields[at], err);
+        if (status != MM_OK)
+            return status;
+        if ((size_t)at != i)
+            return mm_error_set(err, MM_TARGET, "field %s is number %d there and %zu in this job",
+                                schema->fields[i].name, at + 1, i + 1);
+    }
+    if (there->schema.field_count != schema->field_count)
+        return mm_error_set(err, MM_TARGET, "%zu fields there and %zu in this job", there->schema.field_count,
+                            schema->field_count);
+    return MM_OK;
 }
 
 mm_status mm_files_check_manifest(mm_sink *sink, uint32_t number, mm_error *err)
 {
     const mm_files_collection *c = &sink->collections[number];
-    const mm_schema *schema = c->plan->schema;
-    cJSON *manifest;
-    mm_status status = read_manifest(c->root, &manifest, err);
+    mm_manifest there = MM_MANIFEST_INIT;
+    mm_status status = mm_files_manifest_read(sink, c, &there, err);
+    if (status == MM_OK)
+        status = check_schema(sink, c->plan->schema, &there, err);
     if (status != MM_OK)
-        return status;
-    const cJSON *fields = cJSON_GetObjectItemCaseSensitive(
-        cJSON_GetObjectItemCaseSensitive(manifest, "schema"), "fields");
-    for (size_t i = 0; status == MM_OK && i < schema->field_count; i++)
-        status = check_field(&schema->fields[i], fields, err);
-    if (status == MM_OK && (size_t)cJSON_GetArraySize(fields) != schema->field_count)
-        status = mm_error_set(err, MM_TARGET, "%d fields there and %zu in this job", cJSON_GetArraySize(fields),
-                              schema->field_count);
-    if (status != MM_OK)
-        mm_error_context(err, "append to %s", c->root);
-    cJSON_Delete(manifest);
+        mm_error_context(err, "append to %s", c->final);
+    mm_manifest_free(&there);
     return status;
 }
 
-/* --- writing --- */
+/* --- putting together --- */
 
-static void print_string(mm_buffer *out, const char *text)
+/* Hints of the job for this field, over those of the source. */
+static void add_hints(const mm_sink_collection *plan, mm_field *field)
 {
-    cJSON *item = cJSON_CreateString(text);
-    char *printed = item ? cJSON_PrintUnformatted(item) : NULL;
-    if (printed)
-        mm_buffer_append(out, printed, strlen(printed));
-    else
-        out->failed = true;
-    cJSON_free(printed);
-    cJSON_Delete(item);
-}
-
-static void print_schema(mm_buffer *out, const mm_schema *schema)
-{
-    mm_buffer_printf(out, " \"schema\": {\"fields\": [");
-    for (size_t i = 0; i < schema->field_count; i++) {
-        const mm_field *field = &schema->fields[i];
-        mm_buffer_printf(out, "%s\n  {\"name\": ", i ? "," : "");
-        print_string(out, field->name);
-        mm_buffer_printf(out, ", \"type\": \"%s\", \"dim\": ", mm_type_name(field->type));
-        if (mm_type_is_vector(field->type))
-            mm_buffer_printf(out, "%" PRIu32, field->dim);
-        else
-            mm_buffer_printf(out, "null");
-        mm_buffer_printf(out, ", \"primary\": %s", field->primary ? "true" : "false");
-        if (field->max_length > 0)
-            mm_buffer_printf(out, ", \"max_length\": %" PRIu32, field->max_length);
-        mm_buffer_printf(out, "}");
-    }
-    mm_buffer_printf(out, "\n ]},\n");
-}
-
-/* The entries of a manifest, one line each. */
-typedef struct listing {
-    mm_buffer lines;
-    uint64_t rows; /* counted by the files of the first field */
-} listing;
-
-static void add_line(listing *list, const char *partition, const char *path, uint64_t rows, uint64_t bytes,
-                     const char *checksum)
-{
-    mm_buffer_printf(&list->lines, "%s\n  {\"partition\": ", list->lines.size ? "," : "");
-    print_string(&list->lines, partition);
-    mm_buffer_printf(&list->lines, ", \"path\": ");
-    print_string(&list->lines, path);
-    mm_buffer_printf(&list->lines, ", \"rows\": %" PRIu64 ", \"bytes\": %" PRIu64 ", \"checksum\": ", rows, bytes);
-    print_string(&list->lines, checksum);
-    mm_buffer_printf(&list->lines, "}");
-}
-
-static void add_unit(const mm_sink *sink, const mm_files_unit *unit, listing *list)
-{
-    const mm_files_collection *c = &sink->collections[unit->collection];
-    const mm_files_partition *partition = &c->partitions[unit->partition];
-    for (size_t i = 0; i < unit->file_count; i++) {
-        char checksum[17];
-        snprintf(checksum, sizeof(checksum), "%016" PRIx64, unit->files[i].checksum);
-        char *path = mm_files_unit_name(sink, unit, i);
-        if (path == NULL)
-            list->lines.failed = true;
-        else
-            add_line(list, partition->name, path, unit->rows, unit->files[i].size, checksum);
-        free(path);
-    }
-    list->rows += unit->rows;
-}
-
-static int compare_text(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-/* The folders of this job's units in this collection, sorted: "<partition>/<NNNNN>". */
-static mm_status own_folders(const mm_sink *sink, uint32_t number, char ***out, size_t *count, mm_error *err)
-{
-    const mm_files_collection *c = &sink->collections[number];
-    size_t used = 0;
-    char **folders = calloc(sink->unit_count + 1, sizeof(*folders));
-    if (folders == NULL)
-        return no_memory(err);
-    for (size_t i = 0; i < sink->unit_count; i++) {
-        const mm_files_unit *unit = sink->units[i];
-        if (unit->collection != number)
+    for (size_t i = 0; i < plan->index_count; i++) {
+        const mm_index_rule *rule = &plan->indexes[i];
+        if (strcmp(rule->field, field->name) != 0)
             continue;
-        folders[used] = mm_format("%s/%05" PRIu32, c->partitions[unit->partition].folder, unit->number);
-        if (folders[used++] == NULL) {
-            while (used > 0)
-                free(folders[--used]);
-            free(folders);
-            return no_memory(err);
-        }
+        field->index_type = rule->index_type ? rule->index_type : field->index_type;
+        field->metric_type = rule->metric_type ? rule->metric_type : field->metric_type;
+        field->index_params = rule->params ? rule->params : field->index_params;
     }
-    qsort(folders, used, sizeof(*folders), compare_text);
-    *out = folders;
-    *count = used;
+}
+
+static mm_status add_schema(const mm_files_collection *c, mm_manifest *out, mm_error *err)
+{
+    mm_schema *copy = mm_schema_copy(&out->arena, c->plan->schema);
+    char *name = mm_arena_strdup(&out->arena, c->plan->name);
+    if (copy == NULL || name == NULL)
+        return no_memory(err);
+    out->schema = *copy;
+    out->schema.name = name;
+    for (size_t i = 0; i < out->schema.field_count; i++)
+        add_hints(c->plan, &out->schema.fields[i]);
     return MM_OK;
 }
 
-/* Entries that were there before this run: all but those of its own units (a repeated publish). */
-static mm_status add_earlier(const mm_sink *sink, uint32_t number, listing *list, mm_error *err)
+static bool has_partition(const mm_manifest *m, const char *name)
 {
-    const mm_files_collection *c = &sink->collections[number];
-    cJSON *manifest;
-    mm_error absent = MM_ERROR_INIT;
-    mm_status status = read_manifest(c->root, &manifest, &absent);
-    if (status == MM_NOT_FOUND)
-        return MM_OK;
-    if (status != MM_OK)
-        return mm_error_set(err, status, "%s", absent.text);
-    char **own = NULL;
-    size_t own_count = 0;
-    status = own_folders(sink, number, &own, &own_count, err);
-    const cJSON *entry;
-    cJSON_ArrayForEach(entry, cJSON_GetObjectItemCaseSensitive(manifest, "files"))
-    {
-        if (status != MM_OK)
-            break;
-        const char *path = text_of(entry, "path"), *slash = strrchr(path, '/');
-        char *folder = slash ? strndup(path, (size_t)(slash - path)) : NULL;
-        if (folder == NULL) {
-            status = slash ? no_memory(err)
-                           : mm_error_set(err, MM_TARGET, "%s/manifest.json: not a path: %.80s", c->root, path);
-            break;
-        }
-        if (bsearch(&folder, own, own_count, sizeof(*own), compare_text) == NULL) {
-            add_line(list, text_of(entry, "partition"), path, number_of(entry, "rows"),
-                     number_of(entry, "bytes"), text_of(entry, "checksum"));
-            size_t length = strlen(c->names[0]);
-            if (strncmp(slash + 1, c->names[0], length) == 0 && strcmp(slash + 1 + length, ".npy") == 0)
-                list->rows += number_of(entry, "rows");
-        }
-        free(folder);
+    for (size_t i = 0; i < m->partition_count; i++)
+        if (strcmp(m->partitions[i], name) == 0)
+            return true;
+    return false;
+}
+
+/* Those that were there before, then the plan's. */
+static mm_status add_partitions(const mm_files_collection *c, const mm_manifest *earlier, mm_manifest *out,
+                                mm_error *err)
+{
+    out->partitions = mm_arena_array(&out->arena, earlier->partition_count + c->partition_count, sizeof(char *));
+    if (out->partitions == NULL)
+        return no_memory(err);
+    for (size_t i = 0; i < earlier->partition_count + c->partition_count; i++) {
+        const char *name = i < earlier->partition_count ? earlier->partitions[i]
+                                                        : c->partitions[i - earlier->partition_count].name;
+        if (has_partition(out, name))
+            continue;
+        out->partitions[out->partition_count] = mm_arena_strdup(&out->arena, name);
+        if (out->partitions[out->partition_count++] == NULL)
+            return no_memory(err);
     }
-    for (size_t i = 0; i < own_count; i++)
-        free(own[i]);
-    free(own);
-    cJSON_Delete(manifest);
-    return status;
+    return MM_OK;
 }
 
 static int compare_units(const void *a, const void *b)
@@ -250,117 +185,126 @@ static int compare_units(const void *a, const void *b)
     return left->number < right->number ? -1 : left->number > right->number;
 }
 
-static mm_status add_own(mm_sink *sink, uint32_t number, listing *list, mm_error *err)
+static mm_status add_unit(const mm_sink *sink, const mm_files_unit *unit, mm_manifest *out, mm_error *err)
 {
-    if (sink->unit_count == 0)
-        return MM_OK;
-    qsort(sink->units, sink->unit_count, sizeof(*sink->units), compare_units);
-    for (size_t i = 0; i < sink->unit_count; i++) {
-        const mm_files_unit *unit = sink->units[i];
-        if (unit->collection != number || unit->rows == 0)
-            continue;
-        if (unit->state != MM_FILES_SEALED)
-            return mm_error_set(err, MM_BUG, "unit %05" PRIu32 " is not sealed", unit->number);
-        add_unit(sink, unit, list);
+    const mm_files_collection *c = &sink->collections[unit->collection];
+    if (unit->state != MM_FILES_SEALED)
+        return mm_error_set(err, MM_BUG, "unit %05" PRIu32 " is not sealed", unit->number);
+    for (size_t i = 0; i < unit->file_count; i++) {
+        char *name = mm_files_unit_name(sink, unit, i);
+        out->files[out->file_count++] = (mm_manifest_file){
+            .partition = c->partitions[unit->partition].name,
+            .path = name ? mm_arena_strdup(&out->arena, name) : NULL,
+            .field = unit->format->file_per_field ? c->plan->schema->fields[i].name : NULL,
+            .rows = unit->rows,
+            .bytes = unit->files[i].size,
+            .checksum = unit->files[i].checksum,
+        };
+        bool failed = name == NULL || out->files[out->file_count - 1].path == NULL;
+        free(name);
+        if (failed)
+            return no_memory(err);
+        if (sink->remote && unit->files[i].etag[0] == '\0')
+            return mm_error_set(err, MM_BUG, "unit %05" PRIu32 " was not carried", unit->number);
     }
     return MM_OK;
 }
 
-static mm_status write_file(const char *path, const mm_buffer *text, mm_error *err)
+static int compare_texts(const void *a, const void *b)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return mm_error_errno(err, MM_IO, "%s", path);
-    mm_status status = MM_OK;
-    for (size_t at = 0; status == MM_OK && at < text->size;) {
-        ssize_t done = write(fd, text->data + at, text->size - at);
-        if (done >= 0)
-            at += (size_t)done;
-        else if (errno != EINTR)
-            status = mm_error_errno(err, MM_IO, "writing %s", path);
-    }
-    if (status == MM_OK && fsync(fd) != 0)
-        status = mm_error_errno(err, MM_IO, "syncing %s", path);
-    close(fd);
-    return status;
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-static mm_status put_manifest(const mm_sink *sink, const mm_files_collection *c, const mm_buffer *text,
-                              mm_error *err)
+/* Earlier entries but those of this run's own units (a publication that is repeated). */
+static mm_status add_earlier(const mm_manifest *earlier, mm_manifest *out, size_t own, mm_error *err)
 {
-    mm_status status;
-    char *path = mm_format("%s/manifest.json", c->root);
-    char *part = mm_format("%s/manifest.json%s", c->root, sink->suffix);
-    if (path == NULL || part == NULL) {
-        status = no_memory(err);
-        goto out;
-    }
-    status = write_file(part, text, err);
-    MM_FAILPOINT("files.publish.written");
-    if (status == MM_OK && rename(part, path) != 0)
-        status = mm_error_errno(err, MM_IO, "renaming %s", part);
-    MM_FAILPOINT("files.publish.renamed");
-    if (status == MM_OK)
-        status = mm_files_sync_folder(c->root, err);
-out:
-    free(part);
-    free(path);
-    return status;
+    const char **paths = calloc(own + 1, sizeof(*paths));
+    if (paths == NULL)
+        return no_memory(err);
+    for (size_t i = 0; i < own; i++)
+        paths[i] = out->files[i].path;
+    qsort(paths, own, sizeof(*paths), compare_texts);
+    size_t kept = 0;
+    mm_manifest_file *files = mm_arena_array(&out->arena, earlier->file_count + own, sizeof(*files));
+    for (size_t i = 0; files && i < earlier->file_count; i++)
+        if (bsearch(&earlier->files[i].path, paths, own, sizeof(*paths), compare_texts) == NULL)
+            files[kept++] = earlier->files[i];
+    free(paths);
+    if (files == NULL)
+        return no_memory(err);
+    if (own > 0)
+        memcpy(files + kept, out->files, own * sizeof(*files));
+    out->files = files;
+    out->file_count = kept + own;
+    return MM_OK;
 }
 
-mm_status mm_files_publish(mm_sink *sink, uint32_t number, mm_error *err)
+mm_status mm_files_manifest_make(mm_sink *sink, uint32_t number, const mm_manifest *earlier, mm_manifest *out,
+                                 mm_error *err)
 {
     const mm_files_collection *c = &sink->collections[number];
-    listing list = {MM_BUFFER_INIT, 0};
-    mm_buffer text = MM_BUFFER_INIT;
-    /* two jobs that append here at once take turns, so that neither loses the other's entries */
-    int lock = open(c->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    mm_status status = MM_OK;
-    if (lock < 0 || flock(lock, LOCK_EX) != 0)
-        status = mm_error_errno(err, MM_IO, "locking %s", c->root);
+    out->format = sink->format;
+    mm_status status = add_schema(c, out, err);
     if (status == MM_OK)
-        status = add_earlier(sink, number, &list, err);
-    if (status == MM_OK)
-        status = add_own(sink, number, &list, err);
-    if (status != MM_OK)
-        goto out;
-    mm_buffer_printf(&text, "{\n \"version\": 1,\n \"format\": \"npy\",\n \"collection\": ");
-    print_string(&text, c->plan->name);
-    mm_buffer_printf(&text, ",\n");
-    print_schema(&text, c->plan->schema);
-    mm_buffer_printf(&text, " \"rows\": %" PRIu64 ",\n \"checksum\": \"xxh3-64\",\n \"files\": [", list.rows);
-    mm_buffer_append(&text, list.lines.data ? list.lines.data : "", list.lines.size);
-    mm_buffer_printf(&text, "\n ]\n}\n");
-    status = list.lines.failed || text.failed ? no_memory(err) : put_manifest(sink, c, &text, err);
-out:
-    if (lock >= 0)
-        close(lock);
-    mm_buffer_free(&text);
-    mm_buffer_free(&list.lines);
-    return status;
+        status = add_partitions(c, earlier, out, err);
+    if (status == MM_OK && sink->unit_count > 0)
+        qsort(sink->units, sink->unit_count, sizeof(*sink->units), compare_units);
+    out->files = mm_arena_array(&out->arena, sink->unit_count * c->file_count + 1, sizeof(*out->files));
+    if (status == MM_OK && out->files == NULL)
+        status = no_memory(err);
+    for (size_t i = 0; status == MM_OK && i < sink->unit_count; i++)
+        if (sink->units[i]->collection == number && sink->units[i]->rows > 0)
+            status = add_unit(sink, sink->units[i], out, err);
+    return status == MM_OK ? add_earlier(earlier, out, out->file_count, err) : status;
 }
 
 /* --- inspect --- */
 
+static void print_inspection(const mm_manifest *m, mm_buffer *text)
+{
+    uint64_t bytes = 0;
+    mm_buffer_printf(text, "format: %s\ncollection: %s\nrows: %" PRIu64 "\n", m->format->name, m->schema.name, m->rows);
+    for (size_t i = 0; i < m->schema.field_count; i++) {
+        const mm_field *field = &m->schema.fields[i];
+        mm_buffer_printf(text, "field: %s %s", field->name, mm_type_name(field->type));
+        if (field->dim > 0)
+            mm_buffer_printf(text, "(%" PRIu32 ")", field->dim);
+        mm_buffer_printf(text, "%s%s\n", field->primary ? " primary" : "", field->nullable ? " nullable" : "");
+    }
+    for (size_t i = 0; i < m->partition_count; i++)
+        mm_buffer_printf(text, "partition: %s\n", m->partitions[i]);
+    for (size_t i = 0; i < m->file_count; i++)
+        bytes += m->files[i].bytes;
+    mm_buffer_printf(text, "files: %zu\nbytes: %" PRIu64 "\n", m->file_count, bytes);
+}
+
 mm_status mm_files_inspect(const char *location, mm_buffer *text, mm_error *err)
 {
-    cJSON *manifest;
-    mm_status status = read_manifest(location, &manifest, err);
-    if (status != MM_OK)
-        return mm_error_set(err, MM_NOT_FOUND, "%s is not a folder with a manifest.json", location);
-    const cJSON *item, *schema = cJSON_GetObjectItemCaseSensitive(manifest, "schema");
-    mm_buffer_printf(text, "format: npy\ncollection: %s\nrows: %" PRIu64 "\n", text_of(manifest, "collection"),
-                     number_of(manifest, "rows"));
-    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(schema, "fields"))
-    {
-        mm_buffer_printf(text, "field: %s %s", text_of(item, "name"), text_of(item, "type"));
-        if (number_of(item, "dim") > 0)
-            mm_buffer_printf(text, "(%" PRIu64 ")", number_of(item, "dim"));
-        mm_buffer_printf(text, "%s\n",
-                         cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(item, "primary")) ? " primary" : "");
+    mm_storage *storage = NULL;
+    char *key = NULL;
+    mm_buffer found = MM_BUFFER_INIT;
+    mm_manifest manifest = MM_MANIFEST_INIT;
+    char *path = mm_format("%s/%s", location, MM_MANIFEST_NAME);
+    if (path == NULL)
+        return no_memory(err);
+    mm_status status = MM_OK;
+    if (mm_storage_is_remote(location)) {
+        status = mm_storage_open(path, NULL, &storage, &key, err);
+        if (status == MM_OK)
+            status = read_object(storage, key, &found, err);
+    } else {
+        status = mm_files_read_text(path, &found, err);
     }
-    mm_buffer_printf(text, "files: %d\n",
-                     cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(manifest, "files")));
-    cJSON_Delete(manifest);
-    return text->failed ? no_memory(err) : MM_OK;
+    if (status == MM_OK)
+        status = mm_manifest_parse(found.data, found.size, &manifest, err);
+    if (status == MM_OK)
+        print_inspection(&manifest, text);
+    else
+        status = mm_error_set(err, MM_NOT_FOUND, "%s is not a place with a %s", location, MM_MANIFEST_NAME);
+    mm_manifest_free(&manifest);
+    mm_buffer_free(&found);
+    mm_storage_close(storage);
+    free(key);
+    free(path);
+    return status == MM_OK && text->failed ? no_memory(err) : status;
 }

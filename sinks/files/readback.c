@@ -1,13 +1,7 @@
 /* Counting and reading back for verification. Files have no keys: the rows of a task are found by where
  * they were written (the runs of the units), and are read from the files, never from memory. */
-#include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/util.h"
 #include "sinks/files/internal.h"
@@ -19,53 +13,6 @@ struct mm_files_place {
     uint64_t at; /* row in the unit */
 };
 typedef struct mm_files_place place;
-
-static mm_status count_file(const mm_sink *sink, const mm_files_unit *unit, size_t field, uint64_t *rows,
-                            mm_error *err)
-{
-    const mm_npy_column *column = &sink->collections[unit->collection].columns[field];
-    int fd = -1;
-    mm_error gone = MM_ERROR_INIT;
-    mm_status status = mm_files_unit_open_file(sink, unit, field, O_RDONLY, true, &fd, &gone);
-    if (status == MM_NOT_FOUND) {
-        *rows = 0;
-        return MM_OK;
-    }
-    if (status != MM_OK)
-        return mm_error_set(err, status, "%s", gone.text);
-    struct stat st;
-    char header[MM_NPY_HEADER];
-    size_t need;
-    mm_npy_info info;
-    if (fstat(fd, &st) != 0)
-        status = mm_error_errno(err, MM_IO, "%s.npy", sink->collections[unit->collection].names[field]);
-    else if (pread(fd, header, sizeof(header), 0) != (ssize_t)sizeof(header) ||
-             mm_npy_parse(header, sizeof(header), &info, &need, NULL) != MM_OK)
-        *rows = 0;
-    else
-        *rows = ((uint64_t)st.st_size - MM_NPY_HEADER) / column->width;
-    /* the header of a sealed file is part of what a reader sees */
-    if (status == MM_OK && *rows > 0 && unit->state == MM_FILES_SEALED &&
-        (info.shape[0] != *rows || info.bytes + info.offset != (uint64_t)st.st_size))
-        *rows = 0;
-    close(fd);
-    return status;
-}
-
-static mm_status count_unit(mm_sink *sink, const mm_files_unit *unit, uint64_t *rows, mm_error *err)
-{
-    uint64_t least = UINT64_MAX;
-    for (size_t i = 0; i < unit->file_count; i++) {
-        uint64_t found;
-        mm_status status = count_file(sink, unit, i, &found, err);
-        if (status != MM_OK)
-            return status;
-        if (found < least)
-            least = found;
-    }
-    *rows = least;
-    return MM_OK;
-}
 
 mm_status mm_files_count(mm_sink *sink, uint32_t collection, const char *partition, uint64_t *rows,
                          mm_error *err)
@@ -79,7 +26,7 @@ mm_status mm_files_count(mm_sink *sink, uint32_t collection, const char *partiti
         if (partition && strcmp(partition, c->partitions[unit->partition].name) != 0)
             continue;
         uint64_t found;
-        mm_status status = count_unit(sink, unit, &found, err);
+        mm_status status = mm_files_unit_count(sink, unit, &found, err);
         if (status != MM_OK)
             return status;
         sum += found;
@@ -215,111 +162,94 @@ static mm_status find_batch(mm_sink *sink, uint64_t task, const mm_batch *like, 
 
 /* --- reading --- */
 
-/* The file under its name or, before the step `seal`, its part name. A file that is gone is a difference. */
-static mm_status open_for_reading(const mm_sink *sink, const mm_files_unit *unit, size_t field, int *out,
-                                  mm_error *err)
+/* The reader of the unit, which the lane keeps: mostly the next batch goes on in it. */
+static mm_status reader_for(mm_lane *lane, const mm_files_unit *unit, mm_files_reading **out, mm_error *err)
 {
-    int fd = -1;
-    for (int part = 0; part < 2 && fd < 0; part++) {
-        char *path = mm_files_unit_path(sink, unit, field, part == 1);
-        if (path == NULL)
-            return mm_error_set(err, MM_NO_MEMORY, "out of memory for reading back");
-        fd = open(path, O_RDONLY | O_CLOEXEC);
-        mm_status status = errno == ENOENT ? MM_MISMATCH : MM_IO;
-        if (fd < 0 && (part == 1 || status == MM_IO)) {
-            mm_error_errno(err, status, "%s", path);
-            free(path);
+    mm_files_reading **kept = mm_files_lane_reading(lane);
+    if (mm_files_reading_unit(*kept) != unit) {
+        mm_files_reading_close(*kept);
+        *kept = NULL;
+        mm_status status = mm_files_reading_open(mm_files_lane_sink(lane), unit, kept, err);
+        if (status != MM_OK)
             return status;
-        }
-        free(path);
     }
-    *out = fd;
+    *out = *kept;
     return MM_OK;
 }
 
-/* *got: bytes there; fewer than size where the file is shorter. */
-static mm_status read_all(int fd, void *out, size_t size, uint64_t offset, size_t *got, mm_error *err)
+static mm_status gather_piece(mm_lane *lane, const piece *p, mm_files_gather *gather, mm_batch *scratch, mm_error *err)
 {
-    size_t at = 0;
-    while (at < size) {
-        ssize_t done = pread(fd, (char *)out + at, size - at, (off_t)(offset + at));
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done < 0)
-            return mm_error_errno(err, MM_IO, "reading back");
-        if (done == 0)
-            break;
-        at += (size_t)done;
+    mm_files_reading *reading;
+    mm_status status = reader_for(lane, p->unit, &reading, err);
+    for (size_t done = 0; status == MM_OK && done < p->rows;) {
+        mm_batch_reset(scratch);
+        status = mm_files_reading_next(reading, p->at + done, p->rows - done, scratch, err);
+        if (status == MM_OK)
+            status = mm_files_gather_add(gather, scratch, 0, scratch->rows, err);
+        done += scratch->rows;
     }
-    *got = at;
+    return status;
+}
+
+static void *keep(mm_arena *arena, const void *bytes, size_t size)
+{
+    void *copy = mm_arena_alloc(arena, size);
+    if (copy && size > 0)
+        memcpy(copy, bytes, size);
+    return copy;
+}
+
+/* The gathered columns, as the batch's own. */
+static mm_status keep_columns(const mm_batch *gathered, mm_batch *out, mm_error *err)
+{
+    size_t rows = gathered->rows;
+    for (size_t i = 0; i < gathered->column_count; i++) {
+        const mm_column *from = &gathered->columns[i];
+        mm_column *to = &out->columns[i];
+        size_t width = mm_type_width(from->field->type, from->field->dim);
+        size_t size = width > 0 ? rows * width : rows > 0 ? (size_t)from->offsets[rows] : 0;
+        to->values = keep(&out->arena, from->values, size);
+        if (width == 0 && rows > 0)
+            memcpy(to->offsets, from->offsets, (rows + 1) * sizeof(*to->offsets));
+        if (from->validity)
+            to->validity = keep(&out->arena, from->validity, (rows + 7) / 8);
+        if (to->values == NULL || (from->validity && to->validity == NULL))
+            return mm_error_set(err, MM_NO_MEMORY, "out of memory for reading back");
+    }
+    out->rows = rows;
     return MM_OK;
 }
 
-/* Text columns: the padding goes, values are appended to `values`. */
-static mm_status read_text(int fd, const mm_npy_column *npy, const piece *p, mm_column *column, size_t row,
-                           mm_buffer *values, mm_error *err)
+/* Rows that stand in several places, or in several parts of a file. */
+static mm_status read_pieces(mm_lane *lane, const mm_schema *schema, const pieces *list, mm_batch *out, mm_error *err)
 {
-    char *value = malloc(npy->width);
-    if (value == NULL)
-        return mm_error_set(err, MM_NO_MEMORY, "out of memory for reading back");
-    mm_status status = MM_OK;
-    for (size_t i = 0; status == MM_OK && i < p->rows; i++) {
-        size_t got = 0;
-        status = read_all(fd, value, npy->width, MM_NPY_HEADER + (p->at + i) * npy->width, &got, err);
-        if (status == MM_OK && got < npy->width)
-            status = mm_error_set(err, MM_MISMATCH, "%s.npy is shorter than its rows", column->field->name);
-        size_t length = got;
-        while (length > 0 && value[length - 1] == '\0')
-            length--;
-        mm_buffer_append(values, value, length);
-        column->offsets[row + i + 1] = values->size;
+    mm_files_gather *gather = NULL;
+    mm_batch scratch = {.arena = MM_ARENA_INIT};
+    mm_status status = mm_files_gather_new(schema, &gather, err);
+    for (size_t i = 0; status == MM_OK && i < list->count; i++)
+        status = gather_piece(lane, &list->items[i], gather, &scratch, err);
+    if (status == MM_OK) {
+        mm_batch_reset(out);
+        status = mm_batch_begin(out, schema, list->rows, err);
     }
-    free(value);
+    if (status == MM_OK)
+        status = keep_columns(mm_files_gather_batch(gather), out, err);
+    mm_files_gather_free(gather);
+    mm_batch_free(&scratch);
     return status;
 }
 
-static mm_status read_piece(const mm_sink *sink, const mm_files_collection *c, const piece *p, size_t field,
-                            mm_column *column, size_t row, mm_buffer *values, mm_error *err)
+/* Most batches stand in one place and are read as they are. */
+static mm_status read_rows(mm_lane *lane, const mm_schema *schema, const pieces *list, mm_batch *out, mm_error *err)
 {
-    const mm_npy_column *npy = &c->columns[field];
-    int fd = -1;
-    mm_status status = open_for_reading(sink, p->unit, field, &fd, err);
-    if (status != MM_OK)
-        return status;
-    if (npy->text) {
-        status = read_text(fd, npy, p, column, row, values, err);
-    } else {
-        size_t want = p->rows * npy->width, got = 0;
-        status = read_all(fd, column->values + row * npy->width, want, MM_NPY_HEADER + p->at * npy->width, &got,
-                          err);
-        if (status == MM_OK && got < want)
-            status = mm_error_set(err, MM_MISMATCH, "%s/%05" PRIu32 "/%s.npy is shorter than its rows",
-                                  c->partitions[p->unit->partition].folder, p->unit->number, c->names[field]);
-    }
-    close(fd);
-    return status;
-}
-
-static mm_status read_column(const mm_sink *sink, const mm_files_collection *c, const pieces *list, size_t field,
-                             mm_batch *out, mm_error *err)
-{
-    mm_column *column = &out->columns[field];
-    mm_buffer values = MM_BUFFER_INIT;
-    mm_status status = MM_OK;
-    size_t row = 0;
-    for (size_t i = 0; status == MM_OK && i < list->count; i++) {
-        status = read_piece(sink, c, &list->items[i], field, column, row, &values, err);
-        row += list->items[i].rows;
-    }
-    if (status == MM_OK && c->columns[field].text) {
-        column->values = mm_arena_alloc(&out->arena, values.size);
-        if (column->values == NULL || values.failed)
-            status = mm_error_set(err, MM_NO_MEMORY, "out of memory for reading back");
-        else if (values.size > 0)
-            memcpy(column->values, values.data, values.size);
-    }
-    mm_buffer_free(&values);
-    return status;
+    mm_files_reading *reading;
+    if (list->count != 1)
+        return read_pieces(lane, schema, list, out, err);
+    const piece *p = &list->items[0];
+    mm_status status = reader_for(lane, p->unit, &reading, err);
+    if (status == MM_OK)
+        status = mm_files_reading_next(reading, p->at, p->rows, out, err);
+    return status != MM_OK || out->rows == p->rows ? status : read_pieces(lane, schema, list, out, err);
 }
 
 mm_status mm_files_read_back(mm_lane *lane, const mm_write *what, const mm_batch *like, mm_batch *out,
@@ -330,11 +260,11 @@ mm_status mm_files_read_back(mm_lane *lane, const mm_write *what, const mm_batch
     pieces list = {NULL, 0, 0, 0};
     mm_status status = find_batch(sink, what->task, like, &list, err);
     if (status == MM_OK)
-        status = mm_batch_begin(out, c->plan->schema, list.rows, err);
-    for (size_t i = 0; status == MM_OK && i < c->plan->schema->field_count; i++)
-        status = read_column(sink, c, &list, i, out, err);
+        status = read_rows(lane, c->plan->schema, &list, out, err);
     if (status == MM_OK) {
-        out->rows = list.rows;
+        out->schema = c->plan->schema; /* the reader's may be gone before the batch */
+        for (size_t i = 0; i < out->column_count; i++)
+            out->columns[i].field = &c->plan->schema->fields[i];
         out->first_row = like->first_row;
     }
     free(list.items);

@@ -136,6 +136,15 @@ static void print_files(mm_buffer *out, const mm_files_unit *unit, bool sealed)
         mm_buffer_printf(out, "%s\"%016" PRIx64 "\"", i ? "," : ",\"xxh3\":[", unit->files[i].checksum);
     if (sealed)
         mm_buffer_printf(out, "]");
+    bool carried = false;
+    for (size_t i = 0; i < unit->file_count; i++)
+        carried = carried || unit->files[i].etag[0];
+    for (size_t i = 0; carried && i < unit->file_count; i++) {
+        mm_buffer_printf(out, i ? "," : ",\"etags\":[");
+        mm_json_text(out, unit->files[i].etag);
+    }
+    mm_buffer_printf(out, carried ? "]" : "");
+    mm_buffer_printf(out, unit->released ? ",\"released\":true" : "");
 }
 
 mm_status mm_files_record(const mm_files_unit *unit, char **key, char **value, mm_error *err)
@@ -221,6 +230,21 @@ static mm_status parse_runs(mm_files_unit *unit, const cJSON *runs, mm_error *er
     return MM_OK;
 }
 
+/* Of the objects that the files were carried to; "": not yet. */
+static mm_status parse_etags(mm_files_unit *unit, const cJSON *list, mm_error *err)
+{
+    size_t i = 0;
+    const cJSON *item;
+    cJSON_ArrayForEach(item, list)
+    {
+        if (i == unit->file_count || !cJSON_IsString(item) || strlen(item->valuestring) >= sizeof(unit->files[i].etag))
+            return mm_error_set(err, MM_CHANGED, "not one etag a file");
+        memcpy(unit->files[i].etag, item->valuestring, strlen(item->valuestring) + 1);
+        i++;
+    }
+    return i == 0 || i == unit->file_count ? MM_OK : mm_error_set(err, MM_CHANGED, "not one etag a file");
+}
+
 /* What a unit with rows has besides. */
 static mm_status parse_files(mm_files_unit *unit, const cJSON *root, mm_error *err)
 {
@@ -228,8 +252,11 @@ static mm_status parse_files(mm_files_unit *unit, const cJSON *root, mm_error *e
     mm_status status = parse_sizes(unit, cJSON_GetObjectItemCaseSensitive(root, "bytes"), err);
     if (status != MM_OK)
         return status;
-    if (unit->state == MM_FILES_SEALED)
-        return parse_checksums(unit, cJSON_GetObjectItemCaseSensitive(root, "xxh3"), err);
+    unit->released = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(root, "released"));
+    if (unit->state == MM_FILES_SEALED) {
+        status = parse_checksums(unit, cJSON_GetObjectItemCaseSensitive(root, "xxh3"), err);
+        return status == MM_OK ? parse_etags(unit, cJSON_GetObjectItemCaseSensitive(root, "etags"), err) : status;
+    }
     if (!cJSON_IsString(state))
         return mm_error_set(err, MM_CHANGED, "no state of the format");
     unit->format_state = strdup(state->valuestring);

@@ -16,18 +16,21 @@
 
 /* --- prepare --- */
 
-/* What stands at the collection's place before anything is done: "id" of the folder that an overwriting
- * job may replace. */
+/* What stands at the collection's place before anything is done: "id" of the folder (the manifest's etag) that an
+ * overwriting job may replace. */
 static mm_status prepare_intend(mm_sink *sink, uint32_t number, char intent[MM_STEP_DETAIL], mm_error *err)
 {
     mm_files_collection *c = &sink->collections[number];
     char id[96] = "";
     mm_error absent = MM_ERROR_INIT;
-    mm_status status = mm_files_id(c->final, id, &absent);
+    mm_status status = sink->remote ? mm_files_remote_id(sink, c, id, &absent) : mm_files_id(c->final, id, &absent);
     if (status == MM_NOT_FOUND)
         id[0] = '\0';
-    else if (status != MM_OK)
-        return mm_error_set(err, status, "%s", absent.text);
+    else if (status != MM_OK) {
+        if (err)
+            *err = absent;
+        return status;
+    }
     snprintf(intent, MM_STEP_DETAIL, "{\"replaces\":\"%s\"}", id);
     return MM_OK;
 }
@@ -47,9 +50,9 @@ static mm_status read_text_value(const char *json, const char *name, char out[96
 
 static mm_status make_root(mm_sink *sink, mm_files_collection *c, char *root, mm_error *err)
 {
-    mm_status status = mm_files_make_folders(sink->path, err);
+    mm_status status = mm_folder_make(sink->path, err);
     if (status == MM_OK)
-        status = mm_files_make_folders(root, err);
+        status = mm_folder_make(root, err);
     MM_FAILPOINT("files.prepare.created");
     if (status == MM_OK)
         status = mm_files_id(root, c->id, err);
@@ -74,7 +77,7 @@ static mm_status remove_leftovers(const mm_sink *sink, const mm_files_collection
             continue;
         char *path = mm_format("%s/%s", sink->path, entry->d_name);
         MM_FAILPOINT("files.prepare.leftover");
-        status = path ? mm_files_remove_tree(path, err) : mm_error_set(err, MM_NO_MEMORY, "out of memory for a path");
+        status = path ? mm_folder_remove(path, err) : mm_error_set(err, MM_NO_MEMORY, "out of memory for a path");
         free(path);
     }
     closedir(folder);
@@ -125,6 +128,7 @@ static mm_status prepare(mm_sink *sink, mm_files_collection *c, const char *repl
     if (c->plan->if_exists == MM_EXISTS_SKIP)
         return MM_END;
     c->root = c->final;
+    c->appends = true;
     status = mm_files_check_manifest(sink, (uint32_t)(c - sink->collections), err);
     return status == MM_OK ? mm_files_id(c->final, c->id, err) : status;
 }
@@ -136,9 +140,10 @@ static mm_status prepare_run(mm_sink *sink, uint32_t number, const char *intent,
     char replaces[96];
     mm_status status = read_text_value(intent, "replaces", replaces, err);
     if (status == MM_OK)
-        status = prepare(sink, c, replaces, err);
+        status = sink->remote ? mm_files_prepare_remote(sink, c, replaces, err) : prepare(sink, c, replaces, err);
     if (status == MM_OK)
-        snprintf(detail, MM_STEP_DETAIL, "{\"id\":\"%s\",\"old\":\"%s\"}", c->id, c->old);
+        snprintf(detail, MM_STEP_DETAIL, "{\"id\":\"%s\",\"old\":\"%s\",\"appends\":%s}", c->id, c->old,
+                 c->appends ? "true" : "false");
     return status;
 }
 
@@ -156,6 +161,9 @@ static mm_status prepare_recall(mm_sink *sink, uint32_t number, const char *deta
         status = read_text_value(detail, "old", c->old, err);
     if (status != MM_OK)
         return status;
+    c->appends = strstr(detail, "\"appends\":true") != NULL;
+    if (sink->remote)
+        return MM_OK;
     if (c->old[0] && is_folder(c->beside, c->id)) {
         c->root = c->beside;
     } else if (is_folder(c->final, c->id)) {
@@ -170,39 +178,8 @@ static mm_status prepare_recall(mm_sink *sink, uint32_t number, const char *deta
 
 /* --- seal --- */
 
-static mm_status record_sealed(mm_sink *sink, mm_files_unit *unit, mm_error *err)
-{
-    char *key, *value;
-    unit->state = MM_FILES_FULL;
-    mm_status status = mm_files_record(unit, &key, &value, err);
-    if (status != MM_OK)
-        return status;
-    status = sink->host.record(sink->host.context, key, value, err);
-    free(key);
-    free(value);
-    if (status == MM_OK)
-        unit->state = MM_FILES_SEALED;
-    return status;
-}
-
-static mm_status seal_unit(mm_sink *sink, mm_files_unit *unit, mm_error *err)
-{
-    mm_status status = MM_OK;
-    if (unit->failed || unit->rows != unit->flushed_rows || unit->state == MM_FILES_FULL)
-        return mm_error_set(err, MM_BUG, "unit %05" PRIu32 " has rows that were not flushed", unit->number);
-    if (unit->state == MM_FILES_OPEN) {
-        status = mm_files_unit_finish(sink, unit, err);
-        if (status == MM_OK)
-            status = mm_files_unit_sync(sink, unit, err);
-        if (status == MM_OK)
-            status = record_sealed(sink, unit, err);
-        mm_files_unit_close(unit);
-        MM_FAILPOINT("files.seal.recorded");
-    }
-    return status == MM_OK ? mm_files_unit_rename(sink, unit, err) : status;
-}
-
-/* All tasks are done and committed: open units become complete, and every file gets its name. */
+/* All tasks are done and committed: open units become complete, and every file gets its name. (In an object store the
+ * attendant has sealed and carried them.) */
 static mm_status seal_run(mm_sink *sink, uint32_t number, const char *intent, char detail[MM_STEP_DETAIL],
                           mm_error *err)
 {
@@ -210,7 +187,9 @@ static mm_status seal_run(mm_sink *sink, uint32_t number, const char *intent, ch
     for (size_t i = 0; i < sink->unit_count; i++) {
         if (sink->units[i]->collection != number || sink->units[i]->rows == 0)
             continue;
-        mm_status status = seal_unit(sink, sink->units[i], err);
+        mm_status status = mm_files_unit_seal(sink, sink->units[i], err);
+        if (status == MM_OK && !sink->remote)
+            status = mm_files_unit_rename(sink, sink->units[i], err);
         if (status != MM_OK)
             return status;
     }
@@ -240,7 +219,7 @@ static mm_status exchange(mm_files_collection *c, const char *aside, mm_error *e
 
 static mm_status remove_old(const mm_files_collection *c, const char *path, mm_error *err)
 {
-    return is_folder(path, c->old) ? mm_files_remove_tree(path, err) : MM_OK;
+    return is_folder(path, c->old) ? mm_folder_remove(path, err) : MM_OK;
 }
 
 static mm_status swap(mm_sink *sink, mm_files_collection *c, mm_error *err)
@@ -261,7 +240,7 @@ static mm_status swap(mm_sink *sink, mm_files_collection *c, mm_error *err)
             goto out;
         c->root = c->final;
     }
-    status = mm_files_sync_folder(sink->path, err);
+    status = mm_folder_sync(sink->path, err);
     MM_FAILPOINT("files.swap.exchanged");
     if (status == MM_OK)
         status = remove_old(c, c->beside, err);
@@ -279,7 +258,7 @@ static mm_status publish_run(mm_sink *sink, uint32_t number, const char *intent,
     (void)intent;
     mm_files_collection *c = &sink->collections[number];
     mm_status status = mm_files_publish(sink, number, err);
-    if (status == MM_OK && c->old[0])
+    if (status == MM_OK && c->old[0] && !sink->remote)
         status = swap(sink, c, err);
     if (status == MM_OK)
         detail[0] = '\0';

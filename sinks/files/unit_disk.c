@@ -39,8 +39,31 @@ char *mm_files_unit_name(const mm_sink *sink, const mm_files_unit *unit, size_t 
     const mm_files_collection *c = &sink->collections[unit->collection];
     const char *folder = c->partitions[unit->partition].folder, *extension = unit->format->extension;
     if (unit->format->file_per_field)
-        return mm_format("%s/%05" PRIu32 "/%s%s", folder, unit->number, c->names[file], extension);
-    return mm_format("%s/%05" PRIu32 "%s", folder, unit->number, extension);
+        return mm_format("%s/%05" PRIu32 "%s/%s%s", folder, unit->number, sink->unique, c->names[file], extension);
+    return mm_format("%s/%05" PRIu32 "%s%s", folder, unit->number, sink->unique, extension);
+}
+
+char *mm_files_unit_key(const mm_sink *sink, const mm_files_unit *unit, size_t file)
+{
+    char *name = mm_files_unit_name(sink, unit, file);
+    char *key = name ? mm_format("%s/%s", sink->collections[unit->collection].prefix, name) : NULL;
+    free(name);
+    return key;
+}
+
+char *mm_files_unit_location(const mm_sink *sink, const mm_files_unit *unit, size_t file)
+{
+    if (unit->files[file].etag[0]) {
+        char *key = mm_files_unit_key(sink, unit, file);
+        char *url = key ? mm_storage_url(sink->storage, key) : NULL;
+        free(key);
+        return url;
+    }
+    char *part = mm_files_unit_path(sink, unit, file, true);
+    if (part == NULL || access(part, F_OK) == 0 || sink->remote)
+        return part;
+    free(part);
+    return mm_files_unit_path(sink, unit, file, false);
 }
 
 char *mm_files_unit_path(const mm_sink *sink, const mm_files_unit *unit, size_t file, bool part)
@@ -131,11 +154,11 @@ mm_status mm_files_unit_sync_folders(const mm_sink *sink, const mm_files_unit *u
     if (folder == NULL || parent == NULL)
         status = no_memory(err);
     if (status == MM_OK)
-        status = mm_files_sync_folder(folder, err);
+        status = mm_folder_sync(folder, err);
     if (status == MM_OK)
-        status = mm_files_sync_folder(parent, err);
+        status = mm_folder_sync(parent, err);
     if (status == MM_OK)
-        status = mm_files_sync_folder(sink->collections[unit->collection].root, err);
+        status = mm_folder_sync(sink->collections[unit->collection].root, err);
     free(parent);
     free(folder);
     return status;
@@ -170,7 +193,7 @@ mm_status mm_files_unit_rename(mm_sink *sink, mm_files_unit *unit, mm_error *err
         status = mm_error_errno(err, MM_IO, "removing %s", hidden);
     /* also when nothing was left to rename: the process that did it may have died before its sync */
     if (status == MM_OK)
-        status = mm_files_sync_folder(folder, err);
+        status = mm_folder_sync(folder, err);
     free(hidden);
     free(folder);
     return status;
@@ -199,13 +222,30 @@ static mm_status remove_unit(mm_sink *sink, const mm_files_unit *unit, mm_error 
     return status;
 }
 
+mm_status mm_files_unit_remove_local(const mm_sink *sink, const mm_files_unit *unit, size_t file, mm_error *err)
+{
+    mm_status status = MM_OK;
+    char *path = mm_files_unit_path(sink, unit, file, true), *folder = mm_files_unit_folder(sink, unit);
+    if (path == NULL || folder == NULL)
+        status = no_memory(err);
+    else if (unlink(path) != 0 && errno != ENOENT)
+        status = mm_error_errno(err, MM_IO, "removing %s", path);
+    if (status == MM_OK)
+        rmdir(folder); /* with the last of its files */
+    free(folder);
+    free(path);
+    return status;
+}
+
 static mm_status settle_file(mm_sink *sink, const mm_files_unit *unit, size_t file, mm_error *err)
 {
+    if (unit->files[file].etag[0])
+        return mm_files_unit_remove_local(sink, unit, file, err);
     uint64_t wanted = unit->files[file].size;
     bool sealed = unit->state == MM_FILES_SEALED;
     struct stat st;
     int fd = -1;
-    char *path = mm_files_unit_path(sink, unit, file, false);
+    char *path = mm_files_unit_path(sink, unit, file, sink->remote);
     if (path == NULL)
         return no_memory(err);
     mm_status status = mm_files_unit_open_file(sink, unit, file, sealed ? O_RDONLY : O_RDWR, sealed, &fd, err);
@@ -232,7 +272,7 @@ mm_status mm_files_unit_settle(mm_sink *sink, mm_files_unit *unit, bool *gone, m
     if (*gone)
         return remove_unit(sink, unit, err);
     mm_status status = MM_OK;
-    for (size_t i = 0; status == MM_OK && i < unit->file_count; i++)
+    for (size_t i = 0; status == MM_OK && !unit->released && i < unit->file_count; i++)
         status = settle_file(sink, unit, i, err);
     return status;
 }

@@ -22,12 +22,19 @@ typedef struct mm_files_sealed {
 
 typedef mm_status (*mm_files_sealed_fn)(void *context, const mm_files_sealed *unit, mm_error *err);
 
+/* Who embeds the sink calls its driver's functions as the engine does: the step `prepare`, settle, lanes, and attend,
+ * which carries units to an object store (its MM_END: all are). */
+
 /* Calls fn once for each sealed unit that this sink has not told yet (after open: for all of them). Any thread, also
  * while lanes write. A status other than MM_OK of fn ends it and is returned; that unit is told again. */
 mm_status mm_files_units_take(mm_sink *files, mm_files_sealed_fn fn, void *context, mm_error *err) MM_MUST_USE;
 /* All lanes are closed and everything is committed: seals what is still open, so that the next _take tells it. A
  * unit without rows goes. Idempotent. */
 mm_status mm_files_units_seal(mm_sink *files, mm_error *err) MM_MUST_USE;
+/* From now on the unit's files are the caller's, to move and remove: recorded, so that a later process does not look for
+ * them. Called before the first of them is touched. Idempotent. */
+mm_status mm_files_units_release(mm_sink *files, uint32_t collection, uint32_t partition, uint32_t number,
+                                 mm_error *err) MM_MUST_USE;
 /* The storage in which the keys are; the sink's. */
 mm_storage *mm_files_storage(mm_sink *files);
 

@@ -139,7 +139,7 @@ static int teardown(void **out)
     if (f->lane)
         mm_sink_files.lane_close(f->lane);
     mm_sink_files.close(f->sink);
-    assert_int_equal(mm_files_remove_tree(f->root, NULL), MM_OK);
+    assert_int_equal(mm_folder_remove(f->root, NULL), MM_OK);
     while (f->store.count > 0)
         store_set(&f->store, f->store.keys[0], NULL);
     mm_batch_free(&f->batch);
@@ -399,7 +399,7 @@ static void the_number_of_a_foreign_folder_is_left_alone(void **context)
     char detail[MM_STEP_DETAIL];
     start(f, detail);
     char *foreign = mm_format("%s/c/_default/00041", f->path);
-    assert_int_equal(mm_files_make_folders(foreign, NULL), MM_OK);
+    assert_int_equal(mm_folder_make(foreign, NULL), MM_OK);
     fill(f, 0, 3);
     assert_int_equal(put(f, 1, NULL), MM_OK);
     assert_int_equal(size_of(f, "c/_default/00042/id.npy" PART), 128 + 24);
@@ -503,12 +503,12 @@ static void overwriting_replaces_only_the_folder_it_saw(void **context)
     char detail[MM_STEP_DETAIL], intent[MM_STEP_DETAIL];
     char *old = mm_format("%s/c/_default/00000", f->path), *place = mm_format("%s/c", f->path);
     char *away = mm_format("%s/away", f->path);
-    assert_int_equal(mm_files_make_folders(old, NULL), MM_OK);
+    assert_int_equal(mm_folder_make(old, NULL), MM_OK);
     f->collection.if_exists = MM_EXISTS_OVERWRITE;
     assert_int_equal(open_sink(f, NULL), MM_OK);
     assert_int_equal(mm_sink_files.steps[0].intend(f->sink, 0, intent, NULL), MM_OK);
     assert_int_equal(rename(place, away), 0); /* another folder takes the place */
-    assert_int_equal(mm_files_make_folders(old, NULL), MM_OK);
+    assert_int_equal(mm_folder_make(old, NULL), MM_OK);
     mm_error err = MM_ERROR_INIT;
     assert_int_equal(mm_sink_files.steps[0].run(f->sink, 0, intent, detail, &err), MM_CHANGED);
     assert_int_equal(access(old, F_OK), 0);
