@@ -217,7 +217,7 @@ static mm_status read_pairs(mm_json *json, mm_buffer *bytes, size_t begin, mm_er
     return status;
 }
 
-static mm_status read_sparse(mm_json *json, mm_buffer *bytes, mm_error *err)
+mm_status mm_json_read_sparse(mm_json *json, mm_buffer *bytes, mm_error *err)
 {
     size_t begin = bytes->size;
     mm_status status = read_pairs(json, bytes, begin, err);
@@ -337,7 +337,7 @@ mm_status mm_json_read_cell(mm_json *json, mm_json_cell *cell, size_t row, mm_er
         status = read_array(json, cell, err);
         break;
     case MM_TYPE_SPARSE_FLOAT_VECTOR:
-        status = read_sparse(json, &cell->bytes, err);
+        status = mm_json_read_sparse(json, &cell->bytes, err);
         break;
     default: {
         size_t width = mm_type_width(field->type, field->dim);

@@ -68,6 +68,9 @@ typedef struct mm_json_cell {
 } mm_json_cell;
 /* The next value, which is not null, as row `row`; variable ones are appended to cell->bytes. */
 mm_status mm_json_read_cell(mm_json *json, mm_json_cell *cell, size_t row, mm_error *err);
+/* The next value as a sparse vector: appends its pairs of u32 index, f32 value, ascending. The buffer holds nothing
+ * but such rows; no memory shows by its `failed`. */
+mm_status mm_json_read_sparse(mm_json *json, mm_buffer *bytes, mm_error *err);
 
 /* --- json_infer.c ------------------------------------------------------------------------------------------------- */
 

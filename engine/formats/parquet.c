@@ -13,4 +13,11 @@ const mm_format_driver mm_format_parquet = {
     .write_state = mm_parquet_write_state,
     .write_end = mm_parquet_write_end,
     .write_close = mm_parquet_write_close,
+    .read_open = mm_parquet_read_open,
+    .read_schema = mm_parquet_read_schema,
+    .read_count = mm_parquet_read_count,
+    .read_parts = mm_parquet_read_parts,
+    .read_seek = mm_parquet_read_seek,
+    .read_next = mm_parquet_read_next,
+    .read_close = mm_parquet_read_close,
 };
