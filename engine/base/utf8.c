@@ -1,6 +1,7 @@
 /* UTF-8 validation: eight ASCII bytes at a time, the others one character after the other. */
 #include "base/utf8.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -31,9 +32,9 @@ static size_t character(const uint8_t *at, size_t left)
     return overlong || beyond ? 0 : 4;
 }
 
-bool mm_utf8_valid(const void *bytes, size_t size)
+size_t mm_utf8_prefix(const void *bytes, size_t size)
 {
-    const uint8_t *at = bytes;
+    const uint8_t *start = bytes, *at = start;
     while (size > 0) {
         uint64_t word;
         while (size >= sizeof(word)) {
@@ -43,13 +44,11 @@ bool mm_utf8_valid(const void *bytes, size_t size)
             at += sizeof(word);
             size -= sizeof(word);
         }
-        if (size == 0)
-            break;
-        size_t length = character(at, size);
+        size_t length = size > 0 ? character(at, size) : 0;
         if (length == 0)
-            return false;
+            break;
         at += length;
         size -= length;
     }
-    return true;
+    return (size_t)(at - start);
 }

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 void mm_json_open(mm_json *json, const char *name, const void *bytes, size_t size)
 {
     *json = (mm_json){.name = name, .text = MM_BUFFER_INIT};
@@ -255,35 +257,6 @@ mm_status mm_json_floats(mm_json *json, float *out, size_t most, size_t *count, 
 
 /* --- strings ------------------------------------------------------------------------------------------------ */
 
-/* Bytes of the UTF-8 sequence that begins at `at`; 0: none (RFC 3629: shortest form, no surrogates). */
-static size_t sequence(const uint8_t *at, size_t left)
-{
-    uint8_t lead = at[0];
-    size_t size = lead < 0x80 ? 1 : lead >= 0xC2 && lead < 0xE0 ? 2 : lead >= 0xE0 && lead < 0xF0 ? 3 : 4;
-    if (size > left || (size == 4 && (lead < 0xF0 || lead > 0xF4)))
-        return 0;
-    for (size_t i = 1; i < size; i++)
-        if ((at[i] & 0xC0) != 0x80)
-            return 0;
-    if ((lead == 0xE0 && at[1] < 0xA0) || (lead == 0xED && at[1] >= 0xA0) || (lead == 0xF0 && at[1] < 0x90) ||
-        (lead == 0xF4 && at[1] >= 0x90))
-        return 0;
-    return size;
-}
-
-size_t mm_json_utf8(const char *text, size_t size)
-{
-    const uint8_t *bytes = (const uint8_t *)text;
-    size_t at = 0;
-    while (at < size) {
-        size_t step = sequence(bytes + at, size - at);
-        if (step == 0)
-            break;
-        at += step;
-    }
-    return at;
-}
-
 /* The closing quote from `at` on; NULL: not there. *escaped, *wide: there are backslashes, bytes from 0x80 on. */
 static const uint8_t *find_quote(const uint8_t *at, const uint8_t *end, bool *escaped, bool *wide)
 {
@@ -405,7 +378,7 @@ mm_status mm_json_string(mm_json *json, const char **text, size_t *size, mm_erro
     for (const uint8_t *at = begin; at < close; at++)
         if (*at < 0x20)
             return mm_json_bad(json, at, err, "control character in a string");
-    size_t length = (size_t)(close - begin), good = wide ? mm_json_utf8((const char *)begin, length) : length;
+    size_t length = (size_t)(close - begin), good = wide ? mm_utf8_prefix(begin, length) : length;
     if (good < length)
         return mm_json_bad(json, begin + good, err, "not UTF-8");
     if (escaped) {

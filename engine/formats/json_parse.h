@@ -77,7 +77,5 @@ mm_status mm_json_floats(mm_json *json, float *out, size_t most, size_t *count, 
 bool mm_json_put_string(mm_buffer *out, const char *text, size_t size);
 /* Whether a text is JSON, one value and nothing else. */
 bool mm_json_valid(const char *text, size_t size);
-/* Length of the longest prefix that is UTF-8: `size` when all is. */
-size_t mm_json_utf8(const char *text, size_t size);
 
 #endif

@@ -1,10 +1,12 @@
 /* Writing JSON strings, and whether a text is JSON. */
 #include "formats/json_parse.h"
 
+#include "base/utf8.h"
+
 bool mm_json_put_string(mm_buffer *out, const char *text, size_t size)
 {
     static const char hex[] = "0123456789abcdef";
-    if (mm_json_utf8(text, size) < size)
+    if (mm_utf8_prefix(text, size) < size)
         return false;
     mm_buffer_append(out, "\"", 1);
     for (size_t at = 0; at < size;) {

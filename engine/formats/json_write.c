@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "formats/json_internal.h"
 #include "model/array.h"
 
@@ -33,7 +34,7 @@ mm_status mm_json_check(const mm_schema *schema, bool for_import, mm_error *err)
         if (field->type == MM_TYPE_ARRAY && !mm_array_element_valid(field->element_type))
             return mm_error_set(err, MM_TARGET, "field %s: an Array without a type of elements has no JSON form",
                                 field->name);
-        if (mm_json_utf8(field->name, strlen(field->name)) < strlen(field->name))
+        if (mm_utf8_prefix(field->name, strlen(field->name)) < strlen(field->name))
             return mm_error_set(err, MM_TARGET, "field %zu: its name is not UTF-8", i);
     }
     return MM_OK;

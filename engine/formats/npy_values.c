@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/half.h"
+#include "base/utf8.h"
 #include "formats/json_parse.h"
 
 #define TEXT_LENGTH_MAX 65535
@@ -166,7 +167,7 @@ static size_t text_of_s(const mm_npy_file *file, const uint8_t *from, uint8_t *o
     size_t size = file->info.item;
     while (size > 0 && from[size - 1] == 0)
         size--;
-    if (mm_json_utf8((const char *)from, size) < size)
+    if (mm_utf8_prefix(from, size) < size)
         return SIZE_MAX;
     memcpy(out, from, size);
     return size;

@@ -175,7 +175,7 @@ static void bit_values(const page *p)
 static bool put_text(mm_buffer *out, const uint8_t *bytes, size_t size)
 {
     uint32_t length = (uint32_t)size;
-    if (size > INT32_MAX || !mm_utf8_valid(bytes, size))
+    if (size > INT32_MAX || mm_utf8_prefix(bytes, size) < size)
         return false;
     uint8_t *to = mm_buffer_room(out, sizeof(length) + size);
     if (to == NULL)

@@ -43,11 +43,12 @@ static void utf8_is_what_the_rfc_says(void **state)
                                       "\xe2(\xac",    "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80",
                                       "\xf0\x9f\x98", "0123456\xff",      "01234567\xff",     "\xf0\x9f\x98("};
     for (size_t i = 0; i < MM_COUNT(good); i++)
-        assert_true(mm_utf8_valid(good[i], strlen(good[i])));
+        assert_int_equal(mm_utf8_prefix(good[i], strlen(good[i])), strlen(good[i]));
     for (size_t i = 0; i < MM_COUNT(bad); i++)
-        assert_false(mm_utf8_valid(bad[i], strlen(bad[i])));
-    assert_true(mm_utf8_valid("\0a\0", 3));
-    assert_true(mm_utf8_valid(NULL, 0));
+        assert_true(mm_utf8_prefix(bad[i], strlen(bad[i])) < strlen(bad[i]));
+    assert_int_equal(mm_utf8_prefix("\0a\0", 3), 3);
+    assert_int_equal(mm_utf8_prefix("0123456789\xc3\xa4\xff", 13), 12);
+    assert_int_equal(mm_utf8_prefix(NULL, 0), 0);
 }
 
 int main(void)
