@@ -60,3 +60,8 @@ if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
     fi
     echo "$wanted" >"$stamp"
 fi
+
+# A server for the tests of object stores, built once for this user; without it those tests say that they are skipped.
+if [ "$kind" = test ]; then
+    scripts/go_server.sh versitygw >/dev/null || echo "versitygw is not there: the tests of S3 will be skipped" >&2
+fi
