@@ -9,9 +9,9 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "sinks/milvus/internal.h"
+#include "sinks/milvus/import.h"
 
-static const mm_option options[] = {
+const mm_option mm_milvus_options[] = {
     {.name = "endpoint",
      .type = MM_OPT_ENDPOINT,
      .required = true,
@@ -40,6 +40,32 @@ static const mm_option options[] = {
      .help = "consistency level of created collections"},
     {.name = "shards", .type = MM_OPT_INT, .default_value = "0", .help = "shards of created collections; 0: the server's default"},
     {.name = "lite_python", .type = MM_OPT_PATH, .help = "Python interpreter that has milvus_lite, instead of milvus-lite from PATH"},
+    {.name = "staging", .type = MM_OPT_PATH,
+     .help = "transfer: import: folder or URL for staged files, which the server must be able to read"},
+    {.name = "staging_as", .type = MM_OPT_STRING,
+     .help = "transfer: import: the path under which the server sees the folder `staging`, where it is another one"},
+    {.name = "format", .type = MM_OPT_ENUM, .choices = "auto|npy|parquet|json", .default_value = "auto", .decides = true,
+     .help = "transfer: import: form of the staged files; auto: by the server's version and the fields"},
+    {.name = "file_size", .type = MM_OPT_SIZE, .default_value = "512MiB", .choices = "64KiB..16GiB", .decides = true,
+     .help = "transfer: import: size of a staged file after which the next one begins"},
+    {.name = "spool", .type = MM_OPT_PATH,
+     .help = "transfer: import: local folder for files on their way to an object store; default: beside the savepoints"},
+    {.name = "import_jobs", .type = MM_OPT_INT, .choices = "1..1024", .default_value = "4",
+     .help = "transfer: import: jobs of the server at once"},
+    {.name = "import_tries", .type = MM_OPT_INT, .choices = "1..100", .default_value = "5",
+     .help = "transfer: import: how often a file is imported again after failures of the server"},
+    {.name = "import_timeout", .type = MM_OPT_DURATION, .default_value = "60m",
+     .help = "transfer: import: how long a job of the server may stand without progress"},
+    {.name = "keep_staged", .type = MM_OPT_BOOL, .default_value = "false",
+     .help = "transfer: import: leave the staged files when all is imported and proven"},
+    {.name = "import_api", .type = MM_OPT_ENUM, .choices = "auto|grpc|rest|zilliz", .default_value = "auto",
+     .help = "transfer: import: how the server is asked; auto: gRPC up to 2.3, REST from 2.4 on"},
+    {.name = "rest_endpoint", .type = MM_OPT_STRING,
+     .help = "transfer: import: URL of the REST interface; default: the endpoint's (zilliz: https://api.cloud.zilliz.com)"},
+    {.name = "cluster_id", .type = MM_OPT_STRING, .help = "import_api: zilliz: the cluster"},
+    {.name = "project_id", .type = MM_OPT_STRING, .help = "import_api: zilliz: the project, instead of a cluster"},
+    {.name = "region_id", .type = MM_OPT_STRING, .help = "import_api: zilliz: the region, with project_id"},
+    MM_STORAGE_OPTIONS,
 };
 
 mm_status mm_milvus_pause(const mm_sink *sink, uint64_t ms, mm_error *err)
@@ -171,6 +197,7 @@ static void sink_close(mm_sink *sink)
 {
     if (sink == NULL)
         return;
+    mm_importer_close(sink->importer);
     mm_milvus_close(sink->client);
     mm_milvus_lite_stop(sink->server);
     pthread_mutex_destroy(&sink->lock);
@@ -248,15 +275,22 @@ static mm_status count(mm_sink *sink, uint32_t collection, const char *partition
     return status;
 }
 
+static const mm_sink_driver *variant(const mm_options *options)
+{
+    const char *transfer = mm_options_str(options, "transfer");
+    return transfer != NULL && strcmp(transfer, "import") == 0 ? &mm_sink_milvus_import : &mm_sink_milvus;
+}
+
 const mm_sink_driver mm_sink_milvus = {
     .abi = MM_SINK_ABI,
     .name = "milvus",
-    .summary = "Milvus 2.x, Zilliz Cloud, Milvus Lite: Insert and Upsert over gRPC",
+    .summary = "Milvus 2.x, Zilliz Cloud, Milvus Lite: Insert and Upsert over gRPC, or bulk import",
     .capabilities = MM_SINK_IDEMPOTENT | MM_SINK_ACK | MM_SINK_FENCE | MM_SINK_READ_BACK,
-    .options = options,
-    .option_count = MM_COUNT(options),
+    .options = mm_milvus_options,
+    .option_count = MM_MILVUS_OPTIONS,
     .steps = mm_milvus_steps,
     .step_count = MM_MILVUS_STEPS,
+    .variant = variant,
     .open = sink_open,
     .close = sink_close,
     .capabilities_now = capabilities_now,

@@ -43,13 +43,18 @@ struct mm_sink {
     atomic_bool no_fence;         /* aliases were refused */
     pthread_mutex_t lock;         /* guards client */
     mm_milvus *client;            /* for everything that is not a lane's */
+    struct mm_importer *importer; /* transfer: import; else NULL */
 };
 
 struct mm_lane {
     mm_sink *sink;
     mm_milvus *client;
     mm_encoder encoder;
+    mm_lane *staged; /* transfer: import: the staging writer's lane; else NULL */
 };
+
+#define MM_MILVUS_OPTIONS 39
+extern const mm_option mm_milvus_options[MM_MILVUS_OPTIONS];
 
 #define MM_MILVUS_STEPS 8
 /* Steps, see steps.c. */
