@@ -221,6 +221,13 @@ mm_status mm_files_open_for_import(const mm_sink_args *args, mm_sink **out, mm_e
 
 /* --- state --- */
 
+/* JSON has no word for NaN and infinity: rows with one are rejected, as by Milvus. */
+static uint32_t files_capabilities(mm_sink *sink)
+{
+    bool json = sink->format == &mm_format_json || sink->format == &mm_format_jsonl;
+    return mm_sink_files.capabilities & ~(json ? (uint32_t)MM_SINK_NONFINITE : 0);
+}
+
 static mm_status files_fingerprint(mm_sink *sink, uint32_t collection, char out[512], mm_error *err)
 {
     char id[96];
@@ -297,6 +304,7 @@ const mm_sink_driver mm_sink_files = {
     .step_count = MM_FILES_STEPS,
     .open = files_open,
     .close = files_close,
+    .capabilities_now = files_capabilities,
     .fingerprint = files_fingerprint,
     .settle = files_settle,
     .lane_open = mm_files_lane_open,

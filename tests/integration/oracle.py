@@ -6,6 +6,7 @@ every vector), and the `files` target by its manifest. Knows nothing of mmresume
 Columns are numpy arrays: integers, floats, bool as they are; dense vectors rows × dim (rows × bytes for
 BinaryVector, Float16Vector, BFloat16Vector); VarChar and JSON as object arrays of str and bytes."""
 
+import io
 import json
 import os
 import time
@@ -243,32 +244,71 @@ def read_files(folder, collection):
         manifest = json.load(file)
     if manifest["collection"] != collection:
         raise Different(f"the manifest is of {manifest['collection']}")
-    names = {quote(field["name"]): field["name"] for field in manifest["schema"]["fields"]}
     parts, listed = {}, {"manifest.json"}
     for entry in manifest["files"]:
         listed.add(entry["path"])
-        array = _read_npy(os.path.join(root, entry["path"]), entry)
-        unit, name = os.path.split(entry["path"])
-        field = names[name.removesuffix(".npy")]
-        parts.setdefault(entry["partition"], {}).setdefault(unit, {})[field] = array
+        unit, columns = read_entry(root, manifest, entry)
+        parts.setdefault(entry["partition"], {}).setdefault(unit, {}).update(columns)
     there = {os.path.relpath(os.path.join(base, name), root) for base, _, files in os.walk(root) for name in files}
     if there != listed:
         raise Different(f"files that the manifest does not name: {sorted(there - listed)}; missing: {sorted(listed - there)}")
-    return {partition: _join(units, names.values()) for partition, units in parts.items()}
+    fields = [field["name"] for field in manifest["schema"]["fields"]]
+    return {partition: _join(units, fields) for partition, units in parts.items()}
 
 
-def _read_npy(path, entry):
-    with open(path, "rb") as file:
-        data = file.read()
+def read_entry(root, manifest, entry, data=None):
+    """(unit, {field: array}) of a file that a manifest names. data: its bytes, where it is not on this disk."""
+    path = os.path.join(root, entry["path"])
+    if data is None:
+        with open(path, "rb") as file:
+            data = file.read()
+    _check_entry(path, data, entry)
+    if "field" in entry:
+        unit, columns = os.path.dirname(entry["path"]), {entry["field"]: numpy.load(io.BytesIO(data), allow_pickle=False)}
+    elif manifest["format"] == "parquet":
+        unit, columns = entry["path"], _parquet_columns(data)
+    else:
+        rows = json.loads(data)["rows"] if manifest["format"] == "json" else [json.loads(line) for line in data.splitlines()]
+        unit, columns = entry["path"], _json_columns(rows, manifest["schema"]["fields"])
+    for field, column in columns.items():
+        if len(column) != entry["rows"]:
+            raise Different(f"{path}: {field} has {len(column)} rows instead of {entry['rows']}")
+    return unit, columns
+
+
+def _parquet_columns(data):
+    """Lists of numbers as rows × dim; texts as objects."""
+    import pyarrow
+    import pyarrow.parquet
+
+    columns = {}
+    table = pyarrow.parquet.read_table(io.BytesIO(data)).combine_chunks()
+    for name in table.column_names:
+        column = table[name].combine_chunks()
+        if pyarrow.types.is_list(column.type):
+            columns[name] = column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), -1)
+        elif pyarrow.types.is_string(column.type) or pyarrow.types.is_binary(column.type):
+            columns[name] = numpy.array(column.to_pylist(), dtype=object)
+        else:
+            columns[name] = column.to_numpy(zero_copy_only=False)
+    return columns
+
+
+_JSON_TYPES = {"Bool": "?", "Int8": "i1", "Int16": "i2", "Int32": "i4", "Int64": "i8", "Float": "f4", "Double": "f8",
+               "FloatVector": "f4", "BinaryVector": "u1", "Int8Vector": "i1"}
+
+
+def _json_columns(rows, fields):
+    return {field["name"]: numpy.array([row[field["name"]] for row in rows], dtype=_JSON_TYPES.get(field["type"], object))
+            for field in fields}
+
+
+def _check_entry(path, data, entry):
     if len(data) != entry["bytes"]:
         raise Different(f"{path}: {len(data)} bytes instead of {entry['bytes']}")
     checksum = xxhash.xxh3_64_hexdigest(data)
     if entry["checksum"] != checksum:
         raise Different(f"{path}: xxh3 {checksum} instead of {entry['checksum']}")
-    array = numpy.load(path, allow_pickle=False)
-    if len(array) != entry["rows"]:
-        raise Different(f"{path}: {len(array)} rows instead of {entry['rows']}")
-    return array
 
 
 def _join(units, fields):

@@ -1,5 +1,5 @@
 """The target `files`, killed at every failpoint it passes and once more while it goes on: in the end exactly
-the rows, each once, and at every moment no .npy that is not whole. NumPy reads what was written.
+the rows, each once, and at every moment no file that is not whole. NumPy, pyarrow and json read what was written.
 
 Usage: test_files_sink.py [seed…]"""
 
@@ -17,6 +17,7 @@ import sys
 import tempfile
 
 import numpy
+import pyarrow.parquet
 
 import oracle
 
@@ -24,6 +25,7 @@ BUILD = os.environ.get("MM_BUILD", "build/dev")
 ENGINE = os.path.join(BUILD, "tests", "files_engine")
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # a kill loses nothing of it, and it is quick
 TASKS, ROWS = 6, 300
+FORMS = ("npy", "jsonl", "json", "parquet")
 NAME = "pro ducts"
 
 
@@ -43,14 +45,25 @@ def _columns(ids):
     return {"id": ids.astype(numpy.int64), "vector": vector, "name": numpy.array([b"n%d" % (i % 1000) for i in ids], "S12")}
 
 
+def rows_of(path):
+    """What an independent reader finds in a file, whatever the program says of it."""
+    if path.endswith(".npy"):
+        return len(numpy.load(path))
+    if path.endswith(".parquet"):
+        return pyarrow.parquet.read_metadata(path).num_rows
+    with open(path, encoding="utf-8") as file:
+        return len(json.load(file)["rows"]) if path.endswith(".json") else sum(1 for line in file if json.loads(line))
+
+
 class Case:
     """A fresh folder and store."""
 
-    def __init__(self, mode="fail", lanes=1, seed=1, first=0, base=None):
+    def __init__(self, mode="fail", lanes=1, seed=1, first=0, base=None, form="npy"):
         self.base = base or tempfile.mkdtemp(prefix="mm-files-", dir=MEMORY)
         self.out = os.path.join(self.base, "out")
         self.store = os.path.join(self.base, f"store{first}")
-        self.arguments = [self.out, self.store, mode, str(seed), str(lanes), str(first), str(TASKS), str(ROWS)]
+        self.form, self.mode = form, mode
+        self.arguments = [self.out, self.store, form, mode, str(seed), str(lanes), str(first), str(TASKS), str(ROWS)]
 
     def run(self, failpoint=None, hits=None):
         env = dict(os.environ)
@@ -72,7 +85,7 @@ class Case:
         return result.returncode != 0
 
     def only_whole_files(self):
-        """Every .npy is one of a sealed unit of the store; a manifest names all and only them."""
+        """Every file under its name is one of a sealed unit of the store; a manifest names all and only them."""
         sealed = set()
         if os.path.exists(self.store):
             with open(self.store, encoding="utf-8") as file:
@@ -80,10 +93,10 @@ class Case:
                     key, value = line.rstrip("\n").split("\t", 1)
                     if key.startswith("state/unit/") and json.loads(value)["state"] == "sealed":
                         sealed.add(json.loads(value)["rows"])
-        for path in glob.glob(os.path.join(self.out, "*", "*", "*", "*.npy")):
-            rows = len(numpy.load(path))
-            assert rows in sealed or self.arguments[2] != "fail", (path, rows)
-        if os.path.exists(os.path.join(self.out, oracle.quote(NAME), "manifest.json")) and self.arguments[2] == "fail":
+        for path in glob.glob(os.path.join(self.out, "*", "*", "**", "*." + self.form), recursive=True):
+            rows = rows_of(path)
+            assert rows in sealed or self.mode != "fail", (path, rows)
+        if os.path.exists(os.path.join(self.out, oracle.quote(NAME), "manifest.json")) and self.mode == "fail":
             oracle.check_files(self.out, NAME, expected())
 
     def remove(self):
@@ -102,11 +115,11 @@ def hits_of(make, prepare):
     return [f"{name}:{number}:kill" for name, count in sorted(counts.items()) for number in range(1, count + 1)]
 
 
-def crash_everywhere(mode, lanes, seed, prepare, check, sample=None, pairs=0):
+def crash_everywhere(mode, lanes, seed, prepare, check, sample=None, pairs=0, form="npy"):
     """Kills at each hit (or a sample of them), at `pairs` of those again during the first resume."""
 
     def make():
-        return Case(mode, lanes, seed, first=100 if mode != "fail" else 0)
+        return Case(mode, lanes, seed, first=100 if mode != "fail" else 0, form=form)
 
     points = hits_of(make, prepare)
     chooser = random.Random(seed)
@@ -132,7 +145,7 @@ def crash_everywhere(mode, lanes, seed, prepare, check, sample=None, pairs=0):
 
 def first_run(case):
     """A collection of tasks 0 … that is there before."""
-    Case("fail", 1, 5, 0, case.base).done()
+    Case("fail", 1, 5, 0, case.base, case.form).done()
 
 
 def merged(left, right):
@@ -171,15 +184,16 @@ def modes():
     return 5
 
 
-def tampered():
+def tampered(form="npy"):
     """A recorded file that is gone or shorter is named, not papered over."""
     count = 0
     for damage in (os.unlink, lambda path: os.truncate(path, 100)):
-        case = Case()
+        case = Case(form=form)
         assert case.killed("files.flush.synced:20:kill")
-        damage(sorted(glob.glob(os.path.join(case.out, "*", "*", "00000", "id.npy*")))[0])
+        name = "id.npy" if form == "npy" else "rows." + form
+        damage(sorted(glob.glob(os.path.join(case.out, "*", "*", "*00000", name + "*")))[0])
         refused = case.run()
-        assert refused.returncode == 3 and "id.npy" in refused.stderr, refused
+        assert refused.returncode == 3 and "00000" in refused.stderr, refused
         case.remove()
         count += 1
     return count
@@ -204,6 +218,11 @@ def main(seeds):
     for seed, lanes in itertools.product(seeds, (1, 3)):
         sample = None if lanes == 1 and seed == seeds[0] else 60
         total += crash_everywhere("fail", lanes, seed, nothing, check_plain, sample, 40)
+    for form in FORMS[1:]:
+        total += crash_everywhere("fail", 2, seeds[0], nothing, check_plain, 60, 30, form)
+        total += crash_everywhere("append", 1, seeds[0], first_run, check_append, 20, 10, form)
+        total += crash_everywhere("overwrite", 2, seeds[0], first_run, check_overwrite, 20, 10, form)
+        total += tampered(form)
     total += crash_everywhere("append", 2, seeds[0], first_run, check_append, 40, 10)
     points = crash_everywhere("overwrite", 1, seeds[0], first_run, check_overwrite, 60, 10)
     print(f"{total + points} passed")

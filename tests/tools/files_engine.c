@@ -2,7 +2,7 @@
  * and the sink's state to a text file by rename, goes on from there when started again, verifies by reading
  * back, publishes. Made to be killed at any failpoint. Knows no savepoint store.
  *
- *   files_engine OUT STORE fail|append|skip|overwrite SEED LANES FIRST_TASK TASKS ROWS
+ *   files_engine OUT STORE FORMAT fail|append|skip|overwrite SEED LANES FIRST_TASK TASKS ROWS
  *
  * Task t has rows 0 … ROWS - 1, less those with (row + t) % 7 == 3 when t is odd; row r is id = t × 1000000 + r,
  * vector of 8 floats id / 2 + j, name "n<id mod 1000>", in partition t % 3 of {none, "even/odd", "p2"}. */
@@ -380,11 +380,14 @@ static mm_if_exists exists_of(const char *text)
 
 int main(int argc, char **argv)
 {
-    if (argc != 9) {
-        fprintf(stderr, "usage: files_engine OUT STORE MODE SEED LANES FIRST_TASK TASKS ROWS\n");
+    if (argc != 10) {
+        fprintf(stderr, "usage: files_engine OUT STORE FORMAT MODE SEED LANES FIRST_TASK TASKS ROWS\n");
         return 2;
     }
+    char *format = must(mm_format("format=%s", argv[3]));
     store.path = argv[2];
+    const char *out = argv[1];
+    argv++;
     uint64_t seed = strtoull(argv[4], NULL, 10);
     first_task = strtoull(argv[6], NULL, 10);
     task_count = strtoull(argv[7], NULL, 10);
@@ -396,10 +399,10 @@ int main(int argc, char **argv)
     const char *const partitions[PARTITIONS] = {NULL, "even/odd", "p2"};
     const mm_sink_collection collection = {.name = "pro ducts", .schema = &schema, .partitions = partitions,
                                            .partition_count = PARTITIONS, .if_exists = exists_of(argv[3])};
-    char *path = must(mm_format("path=%s", argv[1])), *size = must(mm_format("file_size=%d", FILE_SIZE));
+    char *path = must(mm_format("path=%s", out)), *size = must(mm_format("file_size=%d", FILE_SIZE));
     mm_error err = MM_ERROR_INIT;
     mm_options *options;
-    if (mm_options_make(driver->options, driver->option_count, (const char *const[]){path, size, NULL}, &options,
+    if (mm_options_make(driver->options, driver->option_count, (const char *const[]){path, size, format, NULL}, &options,
                         &err) != MM_OK)
         fail("options", &err);
     const mm_sink_host host = {NULL, host_record, host_stopping};
@@ -429,6 +432,7 @@ out:
     while (store.count > 0)
         store_set(store.items[0].key, NULL);
     free(store.items);
+    free(format);
     free(size);
     free(path);
     return 0;
