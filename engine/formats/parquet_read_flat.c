@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "formats/json_internal.h"
 #include "formats/parquet_read_internal.h"
 
@@ -164,7 +165,7 @@ mm_status mm_parquet_text_fill(mm_parquet_cursor *c, size_t want, mm_error *err)
     }
     size_t rows = spread_refs(c, n, got);
     for (size_t i = 0; i < rows && c->plan.check_utf8 && c->plan.way == MM_PARQUET_WAY_TEXT; i++)
-        if (c->rows[i].data != NULL && mm_json_utf8((const char *)c->rows[i].data, c->rows[i].size) < c->rows[i].size)
+        if (c->rows[i].data != NULL && mm_utf8_prefix(c->rows[i].data, c->rows[i].size) < c->rows[i].size)
             return mm_parquet_cursor_bad(c, c->row + i, err, "the text is not UTF-8");
     if (c->plan.way != MM_PARQUET_WAY_TEXT)
         status = build_rows(c, rows, err);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "formats/json_parse.h"
 #include "formats/parquet_read_internal.h"
 #include "model/array.h"
@@ -218,7 +219,7 @@ static mm_status push_next(mm_parquet_cursor *c, batch_of_values *v, mm_error *e
         value = number_at(c->plan.element, v->numbers + i * v->width);
     else
         value.text.data = v->texts[i].data, value.text.size = v->texts[i].size;
-    if (v->width == 0 && mm_json_utf8((const char *)value.text.data, value.text.size) < value.text.size)
+    if (v->width == 0 && mm_utf8_prefix(value.text.data, value.text.size) < value.text.size)
         return mm_parquet_cursor_bad(c, c->row + c->ready_count, err, "a text that is not UTF-8");
     return push(c, &value, err);
 }
