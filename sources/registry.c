@@ -5,9 +5,10 @@
 #include <string.h>
 
 #include "sources/faiss/faiss.h"
+#include "sources/tables/tables.h"
 
 static const mm_source_driver *const drivers[] = {
-    &mm_source_faiss,
+    &mm_source_faiss,   &mm_source_npy, &mm_source_parquet, &mm_source_jsonl, &mm_source_dump,
 };
 
 const mm_source_driver *const *mm_source_registry(size_t *count)

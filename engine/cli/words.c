@@ -24,6 +24,8 @@ const char *mm_option_type_word(const mm_option *option)
         return "path or URL";
     case MM_OPT_LIST:
         return "list of texts";
+    case MM_OPT_PATHS:
+        return "paths or URLs";
     case MM_OPT_ENDPOINT:
         return "address";
     case MM_OPT_COUNT:
@@ -41,8 +43,9 @@ const char *mm_option_type_name(const mm_option *option)
     static const char *const names[] = {
         [MM_OPT_STRING] = "string", [MM_OPT_BOOL] = "bool",         [MM_OPT_INT] = "int",
         [MM_OPT_SIZE] = "size",     [MM_OPT_DURATION] = "duration", [MM_OPT_ENUM] = "enum",
-        [MM_OPT_PATH] = "path",     [MM_OPT_LIST] = "list",         [MM_OPT_ENDPOINT] = "endpoint",
-        [MM_OPT_COUNT] = "count",   [MM_OPT_RATE] = "rate",         [MM_OPT_SECTION] = "section"};
+        [MM_OPT_PATH] = "path",     [MM_OPT_LIST] = "list",         [MM_OPT_PATHS] = "paths",
+        [MM_OPT_ENDPOINT] = "endpoint", [MM_OPT_COUNT] = "count",   [MM_OPT_RATE] = "rate",
+        [MM_OPT_SECTION] = "section"};
     return names[option->type];
 }
 

@@ -62,7 +62,7 @@ static void option_lines(mm_buffer *out, const char *section, const mm_options *
         const mm_option_value *value = &options->values[i];
         if (!value->option->decides || value->option->secret)
             continue;
-        if (value->option->type != MM_OPT_LIST) {
+        if (!mm_option_is_list(value->option)) {
             line(out, section, value->option->name, value->text);
             continue;
         }

@@ -60,7 +60,7 @@ uint64_t mm_options_ms(const mm_options *options, const char *name)
 
 size_t mm_options_list(const mm_options *options, const char *name, const char *const **items)
 {
-    const mm_option_value *value = need(options, name, T(LIST));
+    const mm_option_value *value = need(options, name, T(LIST) | T(PATHS));
     *items = value->items;
     return value->item_count;
 }

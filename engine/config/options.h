@@ -18,6 +18,7 @@ typedef enum mm_option_type {
     MM_OPT_ENUM,     /* one of `choices` */
     MM_OPT_PATH,     /* relative to the job file's folder, made absolute; URLs stay */
     MM_OPT_LIST,     /* list of strings; one string is a list of one */
+    MM_OPT_PATHS,    /* a list of what MM_OPT_PATH is one of */
     MM_OPT_ENDPOINT, /* URL or host:port; a path that ends in ".db" is treated as MM_OPT_PATH */
     MM_OPT_COUNT,    /* a number from 0 on, or `none` (no limit: UINT64_MAX, by mm_options_size) */
     MM_OPT_RATE,     /* "20000 rows/s", "50 MiB/s" or none; read with mm_options_str */
@@ -35,6 +36,11 @@ typedef struct mm_option {
     bool secret;    /* never shown; also readable as <name>_file */
     bool decides;   /* part of the config fingerprint: changes which rows arrive or how */
 } mm_option;
+
+static inline bool mm_option_is_list(const mm_option *option)
+{
+    return option->type == MM_OPT_LIST || option->type == MM_OPT_PATHS;
+}
 
 /* Parsed values of one table. Opaque; owned by the job. */
 typedef struct mm_options mm_options;

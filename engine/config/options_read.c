@@ -238,6 +238,8 @@ static mm_status read_list(mm_config_reader *reader, const mm_node *node, mm_opt
         if (items[i] == NULL)
             return mm_node_error(item, reader->path, err, "`%s` has an empty entry",
                                  value->option->name);
+        if (value->option->type == MM_OPT_PATHS && (items[i] = absolute(reader, items[i])) == NULL)
+            return no_memory(err);
     }
     value->node = node;
     value->items = items;
@@ -359,7 +361,7 @@ static mm_status read_value(mm_config_reader *reader, const mm_node *map, const 
     }
     if (option->secret)
         return read_secret(reader, map, section, value, err);
-    if (option->type == MM_OPT_LIST && node && !mm_node_is_null(node))
+    if (mm_option_is_list(option) && node && !mm_node_is_null(node))
         return read_list(reader, node, value, err);
     if (node)
         status = mm_config_scalar(reader, node, option->name, &value->text, err);
@@ -367,11 +369,13 @@ static mm_status read_value(mm_config_reader *reader, const mm_node *map, const 
         value->node = node;
     else if (status == MM_OK)
         value->text = option->default_value;
-    if (status == MM_OK && value->text && option->type == MM_OPT_LIST) {
+    if (status == MM_OK && value->text && mm_option_is_list(option)) {
         const char **items = mm_arena_array(reader->arena, 1, sizeof(*items));
         if (items == NULL)
             return no_memory(err);
-        items[0] = value->text;
+        items[0] = option->type == MM_OPT_PATHS ? absolute(reader, value->text) : value->text;
+        if (items[0] == NULL)
+            return no_memory(err);
         value->items = items;
         value->item_count = 1;
         return MM_OK;

@@ -86,6 +86,7 @@ static void add_forms(cJSON *any, const mm_option *option)
         add_choices(typed(any, NULL), option->choices);
         break;
     case MM_OPT_LIST:
+    case MM_OPT_PATHS:
         item = typed(any, "array");
         cJSON_AddStringToObject(object(item, "items"), "type", "string");
         typed(any, "string");
@@ -115,7 +116,7 @@ static cJSON *add_option(cJSON *properties, const mm_option *option)
     cJSON *any = cJSON_AddArrayToObject(item, "anyOf");
     add_forms(any, option);
     if (option->type != MM_OPT_STRING && option->type != MM_OPT_PATH &&
-        option->type != MM_OPT_ENDPOINT && option->type != MM_OPT_LIST)
+        option->type != MM_OPT_ENDPOINT && !mm_option_is_list(option))
         add_env(any);
     if (option->secret) {
         char name[160], help[600];

@@ -51,7 +51,7 @@ static void pair(mm_buffer *out, int indent, const char *key, const char *text)
 static void show_option(mm_buffer *out, const mm_option_value *value)
 {
     const mm_option *option = value->option;
-    if (option->type == MM_OPT_LIST && value->items) {
+    if (mm_option_is_list(option) && value->items) {
         mm_buffer_printf(out, "  %s: [", option->name);
         for (size_t i = 0; i < value->item_count; i++) {
             mm_buffer_printf(out, "%s", i ? ", " : "");

@@ -129,6 +129,7 @@ static const mm_option table[] = {
     {.name = "mode", .type = MM_OPT_ENUM, .choices = "fast|slow", .default_value = "fast", .help = "h"},
     {.name = "path", .type = MM_OPT_PATH, .help = "h"},
     {.name = "list", .type = MM_OPT_LIST, .default_value = "one", .help = "h"},
+    {.name = "paths", .type = MM_OPT_PATHS, .help = "h"},
     {.name = "endpoint", .type = MM_OPT_ENDPOINT, .help = "h"},
     {.name = "count", .type = MM_OPT_COUNT, .default_value = "0", .help = "h"},
     {.name = "rate", .type = MM_OPT_RATE, .default_value = "none", .help = "h"},
@@ -168,9 +169,12 @@ static void given_values_are_typed_and_canonical(void **state)
 {
     (void)state;
     static const char *const pairs[] = {"text=a=b", "flag=On", "number=10", "size=1GiB", "time=1h30m",
-                                        "mode=SLOW", "path=/x/y", "list=z", "endpoint=host:1",
+                                        "mode=SLOW", "path=/x/y", "paths=/a/b", "list=z", "endpoint=host:1",
                                         "count=none", "rate=5 rows/s", "token=tok-en", NULL};
     mm_options *options = make(pairs);
+    const char *const *paths;
+    assert_int_equal(mm_options_list(options, "paths", &paths), 1);
+    assert_string_equal(paths[0], "/a/b");
     assert_string_equal(mm_options_str(options, "text"), "a=b");
     assert_true(mm_options_bool(options, "flag"));
     assert_int_equal(mm_options_int(options, "number"), 10);
