@@ -191,7 +191,7 @@ def tampered(form="npy"):
         case = Case(form=form)
         assert case.killed("files.flush.synced:20:kill")
         name = "id.npy" if form == "npy" else "rows." + form
-        damage(sorted(glob.glob(os.path.join(case.out, "*", "*", "*00000", name + "*")))[0])
+        damage(sorted(glob.glob(os.path.join(case.out, "*", "*", "00000" if form == "npy" else ".00000", name + "*")))[0])
         refused = case.run()
         assert refused.returncode == 3 and "00000" in refused.stderr, refused
         case.remove()
