@@ -41,9 +41,12 @@ static mm_status take_bytes(mm_parquet_cursor *c, uint8_t *out, size_t n, size_t
 static mm_status spread(mm_parquet_cursor *c, mm_parquet_fill *fill, size_t first, size_t n, size_t present,
                         size_t width, mm_error *err)
 {
-    uint8_t *values = c->to->values + first * width;
+    uint8_t *values = c->to->values + first * width, most = c->plan.leaf->max_definition;
+    for (size_t i = 0; i < n && !c->field->nullable; i++) /* the first one is named */
+        if (c->definition[c->level + i] != most)
+            return mm_parquet_cursor_null(c, fill, first + i, err);
     for (size_t i = n; i-- > 0;) {
-        if (c->definition[c->level + i] == c->plan.leaf->max_definition) {
+        if (c->definition[c->level + i] == most) {
             present--;
             if (present != i)
                 memcpy(values + i * width, values + present * width, width);
