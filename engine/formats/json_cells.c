@@ -287,8 +287,7 @@ static mm_status read_array(mm_json *json, mm_json_cell *cell, mm_error *err)
         values[i].text.data = (const uint8_t *)cell->texts.data + at;
         at += values[i].text.size;
     }
-    if (count > 0)
-        mm_array_append(&cell->bytes, type, values, count);
+    mm_array_append(&cell->bytes, type, values, count);
     return MM_OK;
 }
 

@@ -120,6 +120,8 @@ static mm_status open_files(mm_format_reader *reader, const mm_format_read_args 
         const mm_field *field = given != NULL ? &given->fields[i] : &draft.fields[i];
         status = mm_npy_choose(file, field, err);
     }
+    if (status != MM_OK)
+        return status;
     reader->schema = mm_schema_copy(&reader->arena, given != NULL ? given : &draft);
     return reader->schema != NULL ? MM_OK : no_memory(err);
 }

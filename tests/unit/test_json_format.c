@@ -67,8 +67,7 @@ static void add_text(mm_buffer *values, const mm_field *field, size_t row)
             else
                 items[i].text.data = (const uint8_t *)texts, items[i].text.size = sizeof(texts) - 1;
         }
-        if (row % 4 > 0)
-            mm_array_append(values, field->element_type, items, row % 4);
+        mm_array_append(values, field->element_type, items, row % 4);
         break;
     case MM_TYPE_SPARSE_FLOAT_VECTOR:
         for (uint32_t i = 0; i < row % 5; i++) {
