@@ -11,7 +11,7 @@
 #include "sinks/files/internal.h"
 
 #define NAME_LIMIT 200 /* bytes of an encoded name: NAME_MAX less the extension and the suffix */
-#define GROUP_MIN ((size_t)256 << 10)
+#define GROUP_MIN ((size_t)256 << 10) /* a piece of a file, however little memory there is */
 
 static const mm_option options[] = {
     {.name = "path", .type = MM_OPT_PATH, .required = true,
@@ -179,7 +179,9 @@ static mm_status open_format(mm_sink *sink, const mm_sink_args *args, mm_error *
         return mm_error_set(err, MM_CONFIG, "files of format %s cannot be written", name);
     sink->file_size = mm_options_size(args->options, "file_size");
     sink->group_bytes = sink->format->group_bytes;
-    if (args->lane_memory > 0 && sink->group_bytes > args->lane_memory)
+    if (sink->group_bytes > sink->file_size)
+        sink->group_bytes = sink->file_size > 0 ? (size_t)sink->file_size : 1;
+    if (args->lane_memory > 0 && sink->group_bytes > args->lane_memory && sink->group_bytes > GROUP_MIN)
         sink->group_bytes = args->lane_memory > GROUP_MIN ? (size_t)args->lane_memory : GROUP_MIN;
     return MM_OK;
 }

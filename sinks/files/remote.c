@@ -55,6 +55,74 @@ static mm_status remove_leftovers(const mm_sink *sink, mm_error *err)
     return status;
 }
 
+/* Objects that an earlier run of this job made and no manifest names: it was cancelled. Its tag is in their names, so
+ * that they are nobody else's. */
+typedef struct orphans {
+    const mm_sink *sink;
+    const mm_files_collection *c;
+    mm_manifest manifest; /* as it stands there */
+    char **keys;
+    size_t count, capacity;
+} orphans;
+
+static bool is_listed(const mm_manifest *manifest, const char *path)
+{
+    for (size_t i = 0; i < manifest->file_count; i++)
+        if (strcmp(manifest->files[i].path, path) == 0)
+            return true;
+    return false;
+}
+
+static bool is_earlier(const mm_sink *sink, const char *path)
+{
+    const char *dash = strrchr(sink->unique, '-'); /* "-<tag>-<run>" */
+    size_t length = (size_t)(dash - sink->unique) + 1;
+    for (const char *at = path; (at = strchr(at, '-')) != NULL; at++)
+        if (strncmp(at, sink->unique, length) == 0)
+            return strtoul(at + length, NULL, 10) < strtoul(dash + 1, NULL, 10);
+    return false;
+}
+
+static mm_status find_orphan(void *context, const char *key, const mm_object *object, mm_error *err)
+{
+    (void)object;
+    orphans *o = context;
+    const char *path = key + strlen(o->c->prefix) + 1;
+    if (!is_earlier(o->sink, path) || is_listed(&o->manifest, path))
+        return MM_OK;
+    if (o->count == o->capacity) {
+        size_t capacity = o->capacity ? o->capacity * 2 : 64;
+        char **keys = reallocarray(o->keys, capacity, sizeof(*keys));
+        if (keys == NULL)
+            return no_memory(err);
+        o->keys = keys;
+        o->capacity = capacity;
+    }
+    o->keys[o->count] = strdup(key);
+    return o->keys[o->count++] ? MM_OK : no_memory(err);
+}
+
+static mm_status remove_orphans(const mm_sink *sink, const mm_files_collection *c, bool present, mm_error *err)
+{
+    orphans o = {.sink = sink, .c = c, .manifest = MM_MANIFEST_INIT};
+    char *folder = mm_format("%s/", c->prefix);
+    mm_status status = folder ? MM_OK : no_memory(err);
+    if (status == MM_OK && present)
+        status = mm_files_manifest_read(sink, c, &o.manifest, err);
+    if (status == MM_OK)
+        status = mm_storage_list(sink->storage, folder, find_orphan, &o, err);
+    for (size_t i = 0; i < o.count; i++) {
+        if (status == MM_OK)
+            status = mm_storage_remove(sink->storage, o.keys[i], err);
+        MM_FAILPOINT("files.prepare.orphan");
+        free(o.keys[i]);
+    }
+    free(o.keys);
+    mm_manifest_free(&o.manifest);
+    free(folder);
+    return status;
+}
+
 static mm_status refuse(const mm_files_collection *c, mm_error *err)
 {
     return mm_error_set(err, MM_TARGET, "%s holds a collection already; if_exists: append, skip or overwrite", c->final);
@@ -82,6 +150,8 @@ mm_status mm_files_prepare_remote(mm_sink *sink, mm_files_collection *c, const c
         memcpy(c->old, now, sizeof(now));
     c->appends = now[0] && rule == MM_EXISTS_APPEND;
     status = c->appends ? mm_files_check_manifest(sink, (uint32_t)(c - sink->collections), err) : MM_OK;
+    if (status == MM_OK && strtoul(strrchr(sink->unique, '-') + 1, NULL, 10) > 1)
+        status = remove_orphans(sink, c, now[0], err);
     if (status == MM_OK)
         status = remove_leftovers(sink, err);
     if (status == MM_OK)
