@@ -374,6 +374,9 @@ static mm_status copy(void *self, const char *from, const char *to, mm_error *er
     if (source != NULL) {
         azure_header(&call, "x-ms-copy-source", source);
         status = azure_send(az, &call, &reply, err);
+        if (status != MM_OK) {
+            mm_error_context(err, "copying %s", from);
+        }
         const char *state = mm_http_header(&reply, "x-ms-copy-status");
         pending = status == MM_OK && state != NULL && strcmp(state, "pending") == 0;
     } else {

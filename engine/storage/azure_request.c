@@ -152,7 +152,7 @@ static const char *advice(mm_status status, const char *code)
     if (status != MM_AUTH) {
         return "";
     }
-    if (strncmp(code, "AuthorizationPermission", 23) == 0 || strcmp(code, "AuthorizationFailure") == 0) {
+    if (strncmp(code, "AuthorizationPermission", 23) == 0) {
         return "; the identity wants the role Storage Blob Data Contributor, the SAS token the rights rwdlc";
     }
     return "; are the account's name, the key or SAS token and this machine's clock right?";
@@ -169,6 +169,9 @@ static mm_status refuse(const azure *az, azure_call *call, const mm_http_reply *
     }
     snprintf(call->code, sizeof(call->code), "%s", code != NULL ? code : r.code);
     mm_status status = status_of(call, reply->status, call->code);
+    if (reply->status == 400 && strcasestr(r.message, "contentMD5 doesn't match") != NULL) {
+        status = MM_UNAVAILABLE; /* as Azurite says Md5Mismatch */
+    }
     mm_error_set(err, status, "%s/%s%s%s: %s answered HTTP %ld %s%s%s%s", az->account, az->container,
                  call->key ? "/" : "", call->key ? call->key : "", call->method, reply->status, call->code,
                  r.message[0] ? ": " : "", r.message, advice(status, call->code));
@@ -193,7 +196,10 @@ static mm_status attempt(azure *az, azure_call *call, const char *path, bool *ex
             mm_error_context(err, "%s/%s%s%s", az->account, az->container, call->key ? "/" : "", call->key ? call->key : "");
         }
     }
-    *expired = status == MM_OK && reply->status == 401 && mm_azure_auth_refused(az->auth, authorization);
+    const char *code = mm_http_header(reply, "x-ms-error-code");
+    bool refused = reply->status == 401 ||
+                   (reply->status == 403 && code != NULL && strcmp(code, "AuthenticationFailed") == 0);
+    *expired = status == MM_OK && refused && mm_azure_auth_refused(az->auth, authorization);
     free(authorization);
     free(url);
     return status;

@@ -209,7 +209,9 @@ mm_status azure_upload_abort(void *self, const char *key, const char *id, mm_err
         return remove_as(az, key, object.etag, err);
     }
     if (status != MM_OK && status != MM_NOT_FOUND) {
-        *err = looking;
+        if (err != NULL) {
+            *err = looking;
+        }
         return status;
     }
     bool there = status == MM_OK;

@@ -19,6 +19,7 @@
 #define COMPOSE_MAX 32u
 #define ID_SIZE 16
 #define NUMBER_SIZE 5
+#define UPLOAD_ID "mmresume-upload" /* metadata of what an upload composed */
 
 static char *folder_of(const char *key, const char *id)
 {
@@ -137,11 +138,37 @@ static mm_status add_part(void *context, const char *key, const char *name, cons
     return number > 0 ? mm_part_list_add(context, number, object->size, object->etag, err) : MM_OK;
 }
 
+/* Whether the object under the key was composed by this upload: then what parts are left were about to be removed. */
+static mm_status is_composed(gcs *g, const char *key, const char *id, bool *composed, mm_error *err)
+{
+    cJSON *root = NULL;
+    mm_error looking = MM_ERROR_INIT;
+    gcs_call call = {.method = "GET", .key = key};
+    gcs_target(g, &call, "", key);
+    gcs_query(&call, "fields", "metadata");
+    mm_status status = gcs_send_json(g, &call, &root, &looking);
+    const cJSON *metadata = cJSON_GetObjectItemCaseSensitive(root, "metadata");
+    const char *by = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(metadata, UPLOAD_ID));
+    *composed = by != NULL && strcmp(by, id) == 0;
+    cJSON_Delete(root);
+    if (status == MM_OK || status == MM_NOT_FOUND) {
+        return MM_OK;
+    }
+    if (err != NULL) {
+        *err = looking;
+    }
+    return status;
+}
+
 mm_status gcs_upload_parts(void *self, const char *key, const char *id, mm_part_list *list, mm_error *err)
 {
     gcs *g = self;
-    mm_status status = each_object(g, key, id, add_part, list, err);
-    if (status == MM_OK && list->count == 0) { /* none sent yet, or composed and removed: the object tells */
+    bool composed;
+    mm_status status = is_composed(g, key, id, &composed, err);
+    if (status == MM_OK) {
+        status = composed ? gcs_upload_abort(g, key, id, err) : each_object(g, key, id, add_part, list, err);
+    }
+    if (status == MM_OK && list->count == 0) { /* none sent yet, or composed: the object tells */
         status = mm_error_set(err, MM_NOT_FOUND, "gs://%s/%s: no part of upload %s is there", g->bucket, key, id);
     }
     return status;
@@ -180,9 +207,10 @@ static bool tag_read(const char *tag, gcs_object *out)
     return *end == '\0';
 }
 
-static void append_sources(mm_buffer *out, const piece *pieces, size_t count)
+static void append_sources(mm_buffer *out, const char *id, const piece *pieces, size_t count)
 {
-    mm_buffer_printf(out, "{\"destination\":{\"contentType\":\"application/octet-stream\"},\"sourceObjects\":[");
+    mm_buffer_printf(out, "{\"destination\":{\"contentType\":\"application/octet-stream\",\"metadata\":{\"" UPLOAD_ID
+                     "\":\"%s\"}},\"sourceObjects\":[", id);
     for (size_t i = 0; i < count; i++) {
         mm_buffer_printf(out, "%s{\"name\":", i > 0 ? "," : "");
         mm_json_text(out, pieces[i].name);
@@ -192,7 +220,7 @@ static void append_sources(mm_buffer *out, const piece *pieces, size_t count)
 }
 
 /* Makes `name` of at most COMPOSE_MAX pieces and proves it. */
-static mm_status compose(gcs *g, const char *name, const piece *pieces, size_t count, gcs_object *out, mm_error *err)
+static mm_status compose(gcs *g, const char *name, const char *id, const piece *pieces, size_t count, gcs_object *out, mm_error *err)
 {
     cJSON *root = NULL;
     gcs_object made;
@@ -203,7 +231,7 @@ static mm_status compose(gcs *g, const char *name, const piece *pieces, size_t c
         crc = mm_crc32c_combine(crc, pieces[i].object.crc32c, pieces[i].object.size);
         size += pieces[i].object.size;
     }
-    append_sources(&sources, pieces, count);
+    append_sources(&sources, id, pieces, count);
     if (sources.failed) {
         mm_buffer_free(&sources);
         return mm_error_set(err, MM_NO_MEMORY, "out of memory");
@@ -268,8 +296,8 @@ static mm_status group(gcs *g, const char *key, const char *id, piece **pieces, 
     for (size_t i = 0; status == MM_OK && i < groups; i++) {
         size_t first = i * COMPOSE_MAX, left = *count - first;
         made[i].name = name_of(key, id, "g", (unsigned)i + 1);
-        status = made[i].name != NULL ? compose(g, made[i].name, *pieces + first, left < COMPOSE_MAX ? left : COMPOSE_MAX,
-                                                &made[i].object, err)
+        size_t members = left < COMPOSE_MAX ? left : COMPOSE_MAX;
+        status = made[i].name != NULL ? compose(g, made[i].name, id, *pieces + first, members, &made[i].object, err)
                                       : mm_error_set(err, MM_NO_MEMORY, "out of memory");
     }
     if (status != MM_OK) {
@@ -293,7 +321,7 @@ mm_status gcs_upload_complete(void *self, const char *key, const char *id, const
         status = group(g, key, id, &pieces, &count, err);
     }
     if (status == MM_OK) {
-        status = compose(g, key, pieces, count, &made, err);
+        status = compose(g, key, id, pieces, count, &made, err);
     }
     if (status == MM_OK) { /* whatever a former try left goes, too */
         status = gcs_upload_abort(self, key, id, err);

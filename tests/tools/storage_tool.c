@@ -9,6 +9,7 @@
  *     move LOCATION LOCATION         within one bucket
  *     upload LOCATION FILE STATE [CONNECTIONS]   STATE: file that keeps the progress; "size etag modified_ms"
  *     abort LOCATION STATE
+ *     parts LOCATION FILE SIZE       an upload in parts of that size, by the driver itself
  *     url LOCATION                   its URL and its https URL
  *
  * Exit: that of the status; stderr: "NAME: text". */
@@ -22,7 +23,7 @@
 
 #include "base/json_text.h"
 #include "base/log.h"
-#include "storage/storage.h"
+#include "storage/storage_internal.h"
 
 #define OPTIONS_MAX 32
 
@@ -175,6 +176,39 @@ static mm_status op_abort(const call *c, mm_error *err)
     return status;
 }
 
+static mm_status op_parts(const call *c, mm_error *err)
+{
+    const mm_storage_driver *driver = c->storage->driver;
+    uint64_t size = strtoull(c->argv[1], NULL, 10);
+    struct stat st;
+    mm_object object;
+    char *id = NULL;
+    int fd = open(c->argv[0], O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st) != 0) {
+        return mm_error_errno(err, MM_IO, "%s", c->argv[0]);
+    }
+    size_t count = (size_t)(((uint64_t)st.st_size + size - 1) / size);
+    mm_part *parts = calloc(count, sizeof(*parts));
+    mm_status status = parts != NULL ? driver->upload_begin(c->storage->self, c->key, (uint64_t)st.st_size, &id, err)
+                                     : mm_error_set(err, MM_NO_MEMORY, "out of memory");
+    for (size_t i = 0; status == MM_OK && i < count; i++) {
+        uint64_t offset = i * size, left = (uint64_t)st.st_size - offset;
+        parts[i] = (mm_part){.number = (unsigned)i + 1, .offset = offset, .size = left < size ? left : size};
+        mm_http_body body = {.fd = fd, .offset = offset, .size = parts[i].size};
+        status = driver->upload_part(c->storage->self, c->key, id, &parts[i], &body, err);
+    }
+    if (status == MM_OK) {
+        status = driver->upload_complete(c->storage->self, c->key, id, parts, count, &object, err);
+    }
+    if (status == MM_OK) {
+        print_object(&object);
+    }
+    free(parts);
+    free(id);
+    close(fd);
+    return status;
+}
+
 static mm_status op_url(const call *c, mm_error *err)
 {
     char *url = mm_storage_url(c->storage, c->key), *http = mm_storage_http_url(c->storage, c->key);
@@ -193,7 +227,7 @@ static const struct {
     mm_status (*run)(const call *c, mm_error *err);
 } operations[] = {{"stat", 0, op_stat}, {"list", 0, op_list}, {"read", 2, op_read}, {"put", 1, op_put},
                   {"remove", 0, op_remove}, {"move", 1, op_move}, {"upload", 2, op_upload}, {"abort", 1, op_abort},
-                  {"url", 0, op_url}};
+                  {"parts", 2, op_parts}, {"url", 0, op_url}};
 
 static mm_status run(int argc, char **argv, const mm_options *options, mm_error *err)
 {
