@@ -25,7 +25,7 @@ typedef struct remote_input {
     mm_storage *storage;
     bool borrowed; /* the storage is another input's */
     char *key;
-    mm_object object; /* as it was opened */
+    char *etag; /* as it was opened; NULL: the service gives none */
 } remote_input;
 
 typedef struct memory_input {
@@ -154,23 +154,37 @@ static mm_status open_local(const char *path, mm_input **out, mm_error *err)
 
 /* --- objects ----------------------------------------------------------------------------------------------- */
 
-/* What is there in the place of the object that was opened. */
-static mm_status other_object(const remote_input *remote, const mm_object *now, mm_error *err)
+/* A service that gives no etag (a gateway over files that came another way) is taken by its time. */
+static void identify(const mm_object *object, char out[MM_INPUT_IDENTITY])
 {
-    return mm_error_set(err, MM_CHANGED,
-                        "%s: another object has taken its place while it was read: %s when it was opened, "
-                        "size=%" PRIu64 " etag=%s now",
-                        remote->input.name, remote->input.identity, now->size, now->etag);
+    if (object->etag[0] != '\0')
+        snprintf(out, MM_INPUT_IDENTITY, "size=%" PRIu64 " etag=%s", object->size, object->etag);
+    else
+        snprintf(out, MM_INPUT_IDENTITY, "size=%" PRIu64 " modified=%" PRId64, object->size, object->modified_ms);
+}
+
+/* MM_CHANGED when what has the name now is not what was opened. */
+static mm_status compare(const remote_input *remote, mm_error *err)
+{
+    mm_object object;
+    char now[MM_INPUT_IDENTITY];
+    mm_status status = mm_storage_stat(remote->storage, remote->key, &object, err);
+    if (status != MM_OK)
+        return status;
+    identify(&object, now);
+    if (strcmp(now, remote->input.identity) == 0)
+        return MM_OK;
+    return mm_error_set(err, MM_CHANGED, "%s: another object has taken its place: %s when it was opened, %s now",
+                        remote->input.name, remote->input.identity, now);
 }
 
 static mm_status remote_read(const mm_input *input, uint64_t offset, void *out, size_t size, mm_error *err)
 {
     const remote_input *remote = input->context;
-    mm_object now;
-    mm_error asked = MM_ERROR_INIT;
-    mm_status status = mm_storage_read(remote->storage, remote->key, remote->object.etag, offset, out, size, err);
-    if (status == MM_CHANGED && mm_storage_stat(remote->storage, remote->key, &now, &asked) == MM_OK)
-        (void)other_object(remote, &now, err);
+    mm_error both = MM_ERROR_INIT;
+    mm_status status = mm_storage_read(remote->storage, remote->key, remote->etag, offset, out, size, err);
+    if (status == MM_CHANGED && err != NULL && compare(remote, &both) == MM_CHANGED)
+        *err = both;
     if (status != MM_OK && err != NULL)
         (void)mm_error_context(err, "%s: byte %" PRIu64, strstr(err->text, input->name) ? "read" : input->name, offset);
     return status;
@@ -179,14 +193,10 @@ static mm_status remote_read(const mm_input *input, uint64_t offset, void *out, 
 static mm_status remote_fingerprint(const mm_input *input, mm_buffer *out, mm_error *err)
 {
     const remote_input *remote = input->context;
-    mm_object now;
-    mm_status status = mm_storage_stat(remote->storage, remote->key, &now, err);
-    if (status != MM_OK)
-        return status;
-    if (now.size != input->size || strcmp(now.etag, remote->object.etag) != 0)
-        return other_object(remote, &now, err);
-    mm_buffer_printf(out, "%s", input->identity);
-    return MM_OK;
+    mm_status status = compare(remote, err);
+    if (status == MM_OK)
+        mm_buffer_printf(out, "%s", input->identity);
+    return status;
 }
 
 static void remote_close(mm_input *input)
@@ -195,6 +205,7 @@ static void remote_close(mm_input *input)
     if (!remote->borrowed)
         mm_storage_close(remote->storage);
     free(remote->key);
+    free(remote->etag);
     free(input->name);
     free(remote);
 }
@@ -219,14 +230,16 @@ static mm_status open_object(mm_storage *storage, bool borrowed, char *key, mm_i
                                .fingerprint = remote_fingerprint,
                                .close = remote_close,
                                .context = remote};
-    mm_status status = mm_storage_stat(storage, key, &remote->object, err);
+    mm_object object;
+    mm_status status = mm_storage_stat(storage, key, &object, err);
+    if (status == MM_OK && object.etag[0] != '\0' && (remote->etag = strdup(object.etag)) == NULL)
+        status = no_memory(name, err);
     if (status != MM_OK) {
         remote_close(&remote->input);
         return status;
     }
-    remote->input.size = remote->object.size;
-    snprintf(remote->input.identity, sizeof(remote->input.identity), "size=%" PRIu64 " etag=%s", remote->object.size,
-             remote->object.etag);
+    remote->input.size = object.size;
+    identify(&object, remote->input.identity);
     *out = &remote->input;
     return MM_OK;
 }
