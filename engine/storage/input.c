@@ -186,7 +186,9 @@ static mm_status remote_read(const mm_input *input, uint64_t offset, void *out, 
     if (status == MM_CHANGED && err != NULL && compare(remote, &both) == MM_CHANGED)
         *err = both;
     if (status != MM_OK && err != NULL)
-        (void)mm_error_context(err, "%s: byte %" PRIu64, strstr(err->text, input->name) ? "read" : input->name, offset);
+        (void)(strstr(err->text, input->name) != NULL
+                   ? mm_error_context(err, "reading from byte %" PRIu64, offset)
+                   : mm_error_context(err, "%s: byte %" PRIu64, input->name, offset));
     return status;
 }
 
