@@ -338,6 +338,12 @@ static mm_status copy(void *self, const char *from, const char *to, mm_error *er
     return status;
 }
 
+/* HMAC keys are for the API that speaks S3. */
+static const mm_storage_driver *instead(const mm_storage_place *place)
+{
+    return mm_storage_option(place, "storage_access_key") != NULL ? &mm_storage_s3 : NULL;
+}
+
 static const char *const schemes[] = {"gs", NULL};
 
 /* Compose takes 32 objects in one request, so 32 × 32 in two levels. */
@@ -346,6 +352,7 @@ const mm_storage_driver mm_storage_gcs = {
     .schemes = schemes,
     .parts_max = 1024,
     .part_max = (uint64_t)5 << 40,
+    .instead = instead,
     .open = open_gcs,
     .close = close_gcs,
     .http_url = http_url,

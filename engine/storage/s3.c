@@ -241,6 +241,19 @@ static mm_status check_stored(const mm_s3_call *call, const char *sha256, mm_err
     return MM_OK;
 }
 
+/* Where the service cannot be asked to create only. Another writer between this and the PUT is not noticed. */
+static mm_status check_absent(mm_s3 *s3, const char *key, mm_error *err)
+{
+    mm_object there;
+    mm_error looking = MM_ERROR_INIT;
+    mm_status status = mm_storage_s3.stat(s3, key, &there, &looking);
+    if (status == MM_OK)
+        return mm_error_set(err, MM_TARGET, "%s/%s exists already", s3->bucket, key);
+    if (status != MM_NOT_FOUND && err)
+        *err = looking;
+    return status == MM_NOT_FOUND ? MM_OK : status;
+}
+
 static mm_status s3_put(void *self, const char *key, const mm_http_body *body, bool fresh, mm_object *out,
                         mm_error *err)
 {
@@ -248,6 +261,8 @@ static mm_status s3_put(void *self, const char *key, const mm_http_body *body, b
     uint8_t sha256[32];
     char text[MM_BASE64_SIZE(MM_SHA256_SIZE)], *proof = NULL;
     mm_status status = prove_body(s3, body, sha256, text, &proof, err);
+    if (status == MM_OK && fresh && s3->provider->fresh_header == NULL)
+        status = check_absent(s3, key, err);
     mm_s3_call call = {.method = "PUT", .key = key, .action = "s3:PutObject",
                        .headers = {proof, fresh ? s3->provider->fresh_header : NULL}, .body = *body,
                        .sha256 = sha256, .once = fresh, .reply = MM_HTTP_REPLY_INIT};

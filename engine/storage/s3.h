@@ -1,5 +1,5 @@
 /* Parts of the S3 driver: one bucket's client, a signed request, and the XML of answers. Other drivers that speak
- * S3's API with keys of their own open a client with settings (GCS with HMAC keys). */
+ * S3's API with keys of their own are given to this one (GCS with HMAC keys). */
 #ifndef MM_STORAGE_S3_H
 #define MM_STORAGE_S3_H
 
@@ -13,11 +13,11 @@
 /* How one provider differs. */
 typedef struct mm_s3_provider {
     const char *scheme;
-    const char *endpoint;      /* with one %s for the region; NULL: must be given */
+    const char *endpoint;      /* with at most one %s, for the region; NULL: must be given */
     const char *region;        /* when none is given; NULL: must be given where the endpoint needs one */
     const char *key_names[2];  /* its own environment variables; NULL: only AWS's */
     const char *token_name;
-    const char *fresh_header;  /* what makes a PUT create only */
+    const char *fresh_header;  /* what makes a PUT create only; NULL: it has to be looked before */
     bool checksum;             /* takes x-amz-checksum-sha256; else Content-MD5 is sent */
     bool aws_roles;
     bool virtual_only;         /* refuses the bucket's name in the path */

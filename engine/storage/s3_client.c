@@ -23,6 +23,8 @@ static const mm_s3_provider providers[] = {
      .key_names = {"TENCENTCLOUD_SECRET_ID", "TENCENTCLOUD_SECRET_KEY"},
      .token_name = "TENCENTCLOUD_SECURITY_TOKEN", .fresh_header = "x-cos-forbid-overwrite: true"},
     {.scheme = "r2", .region = "auto", .fresh_header = "if-none-match: *"},
+    /* its HMAC keys; x-goog-if-generation-match may not stand beside the x-amz- headers of this signature */
+    {.scheme = "gs", .endpoint = "https://storage.googleapis.com", .region = "auto"},
 };
 
 const mm_s3_provider *mm_s3_provider_find(const char *scheme)
@@ -97,6 +99,8 @@ static char *default_endpoint(const mm_s3_provider *provider, const char *region
 {
     bool china = strcmp(provider->scheme, "s3") == 0 && strncmp(region, "cn-", 3) == 0;
     const char *format = provider->endpoint, *mark = strstr(format, "%s");
+    if (mark == NULL)
+        return strdup(format);
     return mm_format("%.*s%s%s%s", (int)(mark - format), format, region, mark + 2, china ? ".cn" : "");
 }
 

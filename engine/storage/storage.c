@@ -47,9 +47,17 @@ static const mm_storage_driver *find_driver(const char *location, size_t length)
     return NULL;
 }
 
+/* "https://account.blob.…/container/…": a location of Azure written as its URL. */
+static bool is_blob_url(const char *location, size_t length)
+{
+    const char *host = location + length + 3;
+    return scheme_is(location, length, "https") && strncmp(host + strcspn(host, "./"), ".blob.", 6) == 0;
+}
+
 bool mm_storage_is_remote(const char *location)
 {
-    return find_driver(location, scheme_length(location)) != NULL;
+    size_t length = scheme_length(location);
+    return find_driver(location, length) != NULL || is_blob_url(location, length);
 }
 
 const char *mm_storage_option(const mm_storage_place *place, const char *name)
@@ -67,13 +75,6 @@ static mm_status open_local(const char *location, char **key, mm_storage *storag
     storage->driver = NULL;
     *key = strdup(path);
     return *key ? MM_OK : mm_error_set(err, MM_NO_MEMORY, "out of memory");
-}
-
-/* "https://account.blob.…/container/…": a location of Azure written as its URL. */
-static bool is_blob_url(const char *location, size_t length)
-{
-    const char *host = location + length + 3;
-    return scheme_is(location, length, "https") && strncmp(host + strcspn(host, "./"), ".blob.", 6) == 0;
 }
 
 /* The host, the container and the key, which is percent-encoded there. */
@@ -138,6 +139,8 @@ static mm_status open_remote(const char *location, const mm_options *options, mm
     mm_storage_place place = {location, storage->scheme, storage->bucket, NULL, options};
     for (char *at = storage->scheme; *at; at++)
         *at = (char)(*at >= 'A' && *at <= 'Z' ? *at - 'A' + 'a' : *at);
+    const mm_storage_driver *other = storage->driver->instead ? storage->driver->instead(&place) : NULL;
+    storage->driver = other ? other : storage->driver;
     return storage->driver->open(&place, &storage->self, err);
 }
 

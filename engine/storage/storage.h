@@ -41,7 +41,7 @@ typedef struct mm_object {
     int64_t modified_ms; /* wall clock; 0: not known */
 } mm_object;
 
-/* True for "scheme://…" of an object store (s3, oss, cos, r2, gs, az); false for a local path or file://. */
+/* True for "scheme://…" of an object store (s3, oss, cos, r2, gs, az; https of a blob of Azure); false for a local path or file://. */
 bool mm_storage_is_remote(const char *location);
 /* The storage that holds `location` (s3://bucket/key, /a/path, …) and the key in it (malloc'd, the caller's).
  * options: of a table that has MM_STORAGE_OPTIONS; NULL: defaults (local files, tools). No request is sent.

@@ -61,6 +61,8 @@ typedef struct mm_storage_driver {
     unsigned parts_max;         /* of one upload */
     uint64_t part_max;          /* bytes of one part */
 
+    /* Another driver, where the place's options want one; NULL, also as a result: this one. */
+    const struct mm_storage_driver *(*instead)(const mm_storage_place *place);
     /* No request is sent. MM_CONFIG. */
     mm_status (*open)(const mm_storage_place *place, void **self, mm_error *err);
     void (*close)(void *self);

@@ -8,6 +8,7 @@ import unittest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 import cloud_servers
+import object_servers
 from cloud_cases import Cases
 
 SERVER = None
@@ -173,8 +174,53 @@ class Tokens(_Gcs, unittest.TestCase):
         self.assertEqual(self.tokens.ways, [])
 
 
+class HmacKeys(_Gcs, unittest.TestCase):
+    """storage_access_key and storage_secret_key: the API that speaks S3. versitygw signs for region auto, too."""
+
+    secrets = (object_servers.SECRET,)
+
+    @classmethod
+    def setUpClass(cls):
+        Cases.setUpClass.__func__(cls)
+        cls.server = object_servers.VersityGw(region="auto")
+        cls.server.start()
+        cls.server.client().create_bucket(Bucket=cls.bucket)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.stop()
+        super().tearDownClass()
+
+    def options(self):
+        return {"storage_endpoint": self.way.uri, "storage_access_key": object_servers.ACCESS,
+                "storage_secret_key": object_servers.SECRET}
+
+    def test_objects_come_and_go_by_signatures_for_region_auto(self):
+        state = self.path("state-hmac")
+        self.tool("upload", self.url("by hmac"), self.large, state)
+        there = self.server.client().get_object(Bucket=self.bucket, Key="by hmac")["Body"].read()
+        self.assertEqual(there, self.large_bytes)
+        self.assertEqual(self.tool("read", self.url("by hmac"), "5", "10"), self.large_bytes[5:15])
+        self.assertEqual(self.listed(""), ["by hmac"])
+        self.assertTrue(all("/auto/s3/aws4_request" in request.headers["authorization"] for request in self.way.requests))
+        self.forget("by hmac")
+        self.refused("AUTH", ["by hmac"], "stat", self.url("by hmac"), options={"storage_secret_key": "wrong"})
+
+    def test_create_only_looks_before(self):
+        small = self.path("small", b"x")
+        self.tool("put", self.url("only"), small, "fresh")
+        self.refused("TARGET", ["only", "exists already"], "put", self.url("only"), small, "fresh")
+        self.assertEqual(self.way.count("PUT"), 1)
+        self.forget("only")
+
+    def test_the_service_s_own_address_is_the_default(self):
+        out = self.tool("url", self.url("a/b"), options={"storage_endpoint": None}).decode().split("\n")
+        self.assertEqual(out[:2], [self.url("a/b"), "https://storage.googleapis.com/a-bucket/a/b"])
+
+
 for name in [name for name in dir(Cases) if name.startswith("test_")]:
     setattr(Tokens, name, None)  # they hold without tokens, by Emulator
+    setattr(HmacKeys, name, None)  # by test_storage_s3.py
 
 
 def main():
