@@ -221,8 +221,10 @@ def bytes_take_a_byte(folder):
     path = write(folder, columns, rows)
     assert os.path.getsize(path) < 400 * 1000 * 1.02 + 8000, os.path.getsize(path)
     with open(path, "rb") as file:
-        assert b"".join(row.tobytes() for row in columns[1].rows) in file.read()
-    return 2
+        content = file.read()
+    assert b"".join(row.tobytes() for row in columns[1].rows) in content
+    assert numpy.arange(256, dtype=numpy.uint8).view(numpy.int8).astype("<i4").tobytes() in content, "the dictionary"
+    return 3
 
 
 def an_import_leaves_out_what_the_server_makes(folder):
