@@ -1,6 +1,7 @@
 """Real object stores for the tests: versitygw and MinIO, built from their Go modules by scripts/go_server.sh, and a
 stand-in for the services that hand temporary keys to machines. This file knows nothing of mmresume."""
 
+import concurrent.futures
 import http.server
 import json
 import os
@@ -70,6 +71,13 @@ class VersityGw(_ObjectServer):
         self._spawn(command + ["posix", root], dict(os.environ, ROOT_ACCESS_KEY=ACCESS, ROOT_SECRET_KEY=SECRET))
         self._wait(self.healthy, timeout)
 
+    def fill(self, bucket, keys):
+        """Many empty objects, at once."""
+        for key in keys:
+            path = os.path.join(self.folder, "data", bucket, key)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            open(path, "wb").close()
+
     def add_user(self, access, secret):
         """Another key with all rights."""
         subprocess.run([program("versitygw"), "admin", "-a", ACCESS, "-s", SECRET, "-er", self.uri, "-r", self.region,
@@ -85,6 +93,11 @@ class Minio(_ObjectServer):
                    MINIO_UPDATE="off", MINIO_BROWSER="off")
         self._spawn([program("minio"), "server", "--quiet", "--address", f"127.0.0.1:{self.port}", root], env)
         self._wait(self.ready, timeout)
+
+    def fill(self, bucket, keys):
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            client = self.client()
+            list(pool.map(lambda key: client.put_object(Bucket=bucket, Key=key, Body=b""), keys))
 
     def ready(self):
         try:

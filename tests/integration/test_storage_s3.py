@@ -40,9 +40,11 @@ class Ended:
 
 
 class Storage(unittest.TestCase):
+    kind = object_servers.VersityGw
+
     @classmethod
     def setUpClass(cls):
-        cls.server = object_servers.VersityGw()
+        cls.server = cls.kind()
         cls.server.start()
         cls.boto = cls.server.client()
         cls.boto.create_bucket(Bucket="bkt")
@@ -128,10 +130,7 @@ class Storage(unittest.TestCase):
 
     def test_listing_of_2500_keys_comes_whole_and_in_order(self):
         keys = [f"many/{number:05}" for number in range(2500)] + ["many.x", "other"]
-        root = os.path.join(self.server.folder, "data", self.bucket)
-        os.makedirs(os.path.join(root, "many"))
-        for key in keys:
-            open(os.path.join(root, key), "wb").close()
+        self.server.fill(self.bucket, keys)
         listed = [json.loads(line)["key"] for line in self.good("list", self.url("many/")).out.splitlines()]
         self.assertEqual(listed, keys[:2500])
         self.assertEqual(self.way.count("GET"), 3)
