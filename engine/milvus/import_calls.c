@@ -128,6 +128,12 @@ static bool has_files(const char *joined, const char *const *files, size_t count
     return count > 0;
 }
 
+/* Of several with the same files: one that may still do something, else one that did. */
+static int worth(const mm_import_job *job)
+{
+    return job->phase == MM_IMPORT_FAILED ? 0 : job->phase == MM_IMPORT_DONE ? 1 : 2;
+}
+
 mm_status mm_milvus_import_find(mm_milvus *client, const char *const *files, size_t count, bool *found,
                                 mm_import_job *out, mm_error *err)
 {
@@ -141,11 +147,15 @@ mm_status mm_milvus_import_find(mm_milvus *client, const char *const *files, siz
     if (status != MM_OK)
         return status;
     *found = false;
-    for (size_t i = 0; i < message->n_tasks && !*found; i++)
-        if (has_files(info(message->tasks[i], "files"), files, count)) {
-            read_task(message->tasks[i], out);
-            *found = true;
-        }
+    for (size_t i = 0; i < message->n_tasks; i++) {
+        mm_import_job job;
+        if (!has_files(info(message->tasks[i], "files"), files, count))
+            continue;
+        read_task(message->tasks[i], &job);
+        if (!*found || worth(&job) > worth(out))
+            *out = job;
+        *found = true;
+    }
     protobuf_c_message_free_unpacked(&message->base, NULL);
     return MM_OK;
 }

@@ -31,6 +31,7 @@ typedef struct mm_import_group {
     size_t file_count;
     char job[MM_IMPORT_ID]; /* "": none yet. MOVING: the one that failed */
     char reason[256];       /* of the last failure */
+    bool decided; /* MOVING: its keys have told what its jobs wrote: those that have ended are no news */
     /* of this process */
     bool asked; /* INTENT: the request may be on its way */
     unsigned percent;

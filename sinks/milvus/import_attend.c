@@ -115,12 +115,19 @@ static mm_status ask(mm_importer *importer, mm_import_group *group, mm_error *er
     return mm_error_context(err, "%s: import of %s", collection_name(importer, group), group->paths[0]);
 }
 
-/* A found job is ours if it is not the one that failed before the move. */
+/* Before another try, a job that is found is news only if it is not the one that failed, and, where the keys have told
+ * what is there, if it has not ended. */
+static bool is_news(const mm_import_group *group, const mm_import_job *job)
+{
+    bool ended = job->phase == MM_IMPORT_DONE || job->phase == MM_IMPORT_FAILED;
+    return group->state != MM_GROUP_MOVING || (strcmp(job->id, group->job) != 0 && !(group->decided && ended));
+}
+
 static mm_status find(mm_importer *importer, mm_import_group *group, bool *found, mm_import_job *job, mm_error *err)
 {
     mm_status status = importer->api->find(importer, group, found, job, err);
-    if (status == MM_OK && *found && group->state == MM_GROUP_MOVING && strcmp(job->id, group->job) == 0)
-        *found = false;
+    if (status == MM_OK && *found)
+        *found = is_news(group, job);
     return status;
 }
 
@@ -143,7 +150,7 @@ static mm_status move_and_ask_again(mm_importer *importer, mm_import_group *grou
         return is_sent(importer, group, job.id, err);
     status = mm_import_set_paths(importer, group, err);
     group->job[0] = '\0';
-    group->asked = false;
+    group->decided = group->asked = false;
     if (status == MM_OK)
         status = set_state(importer, group, MM_GROUP_INTENT, err);
     MM_FAILPOINT("import.again.intent");

@@ -240,6 +240,7 @@ static mm_status decide(mm_importer *importer, mm_lane *lane, mm_import_group *g
         status = walk_keys(importer, group, delete_keys, &call, err);
     MM_FAILPOINT("import.decide.deleted");
     group->state = MM_GROUP_MOVING;
+    group->decided = true;
     return status == MM_OK ? mm_import_record_group(importer, group, err) : status;
 }
 

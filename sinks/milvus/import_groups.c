@@ -92,7 +92,7 @@ mm_status mm_import_record_group(mm_importer *importer, const mm_import_group *g
     mm_buffer_append(&out, "]", 1);
     print_texts(&out, "files", group->keys, group->file_count);
     print_texts(&out, "paths", group->paths, group->file_count);
-    mm_buffer_printf(&out, ",\"job\":");
+    mm_buffer_printf(&out, ",\"decided\":%d,\"job\":", group->decided);
     mm_json_text(&out, group->job);
     mm_buffer_printf(&out, ",\"reason\":");
     mm_json_text(&out, group->reason);
@@ -165,12 +165,12 @@ static bool read_units(const cJSON *object, mm_import_group *group)
 static bool read_value(const char *value, mm_import_group *group)
 {
     const uint64_t most = (uint64_t)1 << 53;
-    uint64_t tries = 0, partition = 0;
+    uint64_t tries = 0, partition = 0, decided = 0;
     cJSON *root = cJSON_Parse(value);
     const cJSON *files = cJSON_GetObjectItemCaseSensitive(root, "files");
     bool good = read_state(root, &group->state) && read_u64(root, "epoch", most, &group->epoch) &&
                 read_u64(root, "try", UINT32_MAX, &tries) && read_u64(root, "partition", UINT32_MAX, &partition) &&
-                read_u64(root, "rows", most, &group->rows) && read_text(root, "job", group->job, sizeof(group->job)) &&
+                read_u64(root, "rows", most, &group->rows) && read_u64(root, "decided", 1, &decided) && read_text(root, "job", group->job, sizeof(group->job)) &&
                 read_text(root, "reason", group->reason, sizeof(group->reason)) && read_units(root, group) &&
                 cJSON_IsArray(files);
     size_t count = good ? (size_t)cJSON_GetArraySize(files) : 0;
@@ -182,6 +182,7 @@ static bool read_value(const char *value, mm_import_group *group)
     }
     group->tries = (uint32_t)tries;
     group->partition = (uint32_t)partition;
+    group->decided = decided == 1;
     cJSON_Delete(root);
     return good && count % group->unit_count == 0;
 }

@@ -124,7 +124,7 @@ static void a_group_comes_back_from_its_record_as_it_was(void **state)
     char *keys[] = {"/s/00004/id.npy", "/s/00004/v.npy", "/s/00007/id.npy", "/s/00007/v \"x\".npy"};
     char *paths[] = {"/data/00004/id.npy", "/data/00004/v.npy", "/data/00007/id.npy", "/data/00007/v \"x\".npy"};
     mm_import_group group = {.collection = 1, .partition = 3, .number = 9, .tries = 2, .epoch = 5, .rows = 123456789012,
-                             .state = MM_GROUP_UNCLEAR, .units = units, .unit_count = 2, .keys = keys, .paths = paths,
+                             .state = MM_GROUP_UNCLEAR, .decided = true, .units = units, .unit_count = 2, .keys = keys, .paths = paths,
                              .file_count = 4, .job = "4486", .reason = "node\tgone"};
     begin(&w);
     assert_int_equal(mm_import_record_group(&w.importer, &group, &err), MM_OK);
@@ -139,6 +139,7 @@ static void a_group_comes_back_from_its_record_as_it_was(void **state)
     assert_int_equal(back->epoch, 5);
     assert_int_equal(back->rows, 123456789012);
     assert_int_equal(back->state, MM_GROUP_UNCLEAR);
+    assert_true(back->decided);
     assert_int_equal(back->unit_count, 2);
     assert_int_equal(back->units[1], 7);
     assert_int_equal(back->file_count, 4);
@@ -159,11 +160,11 @@ static void a_record_that_is_none_is_refused(void **state)
         {"import/1/1", "not json"},
         {"import/1/1x", "{}"},
         {"import/0/1", "{\"state\":\"asleep\",\"epoch\":1,\"try\":1,\"partition\":0,\"rows\":1,\"units\":[1],\"files\":[\"a\"],"
-                       "\"paths\":[\"a\"],\"job\":\"\",\"reason\":\"\"}"},
+                       "\"paths\":[\"a\"],\"decided\":0,\"job\":\"\",\"reason\":\"\"}"},
         {"import/0/1", "{\"state\":\"sent\",\"epoch\":1,\"try\":1,\"partition\":0,\"rows\":1,\"units\":[1,2],\"files\":[\"a\"],"
-                       "\"paths\":[\"a\"],\"job\":\"\",\"reason\":\"\"}"},
+                       "\"paths\":[\"a\"],\"decided\":0,\"job\":\"\",\"reason\":\"\"}"},
         {"import/0/1", "{\"state\":\"sent\",\"epoch\":1,\"try\":1,\"partition\":0,\"rows\":1,\"units\":[1],\"files\":[\"a\"],"
-                       "\"paths\":[],\"job\":\"\",\"reason\":\"\"}"},
+                       "\"paths\":[],\"decided\":0,\"job\":\"\",\"reason\":\"\"}"},
         {"fence/0", "{\"epoch\":-}"},
         {"fence/7", "{\"epoch\":1,\"open\":1}"},
     };
