@@ -16,13 +16,13 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
-def arguments(description, **numbers):
-    """Options of every benchmark, and whole-number options of its own (name=default)."""
+def arguments(description, **own):
+    """Options of every benchmark, and its own (name=default, of the default's type)."""
     parser = argparse.ArgumentParser(description=description.splitlines()[0])
     parser.add_argument("--build", default=os.path.join(ROOT, "build", "release"), help="folder of the programs")
     parser.add_argument("--dir", help="folder for the data (default: a temporary one); say which disk is measured")
-    for name, default in numbers.items():
-        parser.add_argument("--" + name.replace("_", "-"), type=int, default=default)
+    for name, default in own.items():
+        parser.add_argument("--" + name.replace("_", "-"), type=type(default), default=default)
     return parser.parse_args()
 
 
@@ -114,7 +114,10 @@ def spread(values):
 
 
 def verdict(name, values, bar, pick=statistics.median):
-    """Prints a measured ratio against its bar; True when it is kept."""
+    """Prints a measured ratio against its bar (None: there is none); True when it is kept."""
+    if bar is None:
+        print(f"{name}: {spread(values)}")
+        return True
     kept = pick(values) <= bar
     print(f"{name}: {spread(values)}  (bar {bar}: {'kept' if kept else 'MISSED'})")
     return kept
