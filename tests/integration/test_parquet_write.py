@@ -1,6 +1,7 @@
-"""The Parquet writer: pyarrow (page checksums verified) and DuckDB read back every value of every type, with and
-without nulls, over several row groups and pages; a file that was written through restarts is the same byte for byte;
-annotations, names, statistics and sizes in the footer are right; values that have no form are refused by field.
+"""The Parquet writer: pyarrow (page checksums verified), DuckDB and our own reader bring back every value of every
+type, with and without nulls, over several row groups and pages; a file that was written through restarts is the same
+byte for byte; annotations, names, statistics and sizes in the footer are right; values that have no form are refused
+by field.
 
 Usage: test_parquet_write.py [seed…]"""
 
@@ -22,6 +23,7 @@ from columns import ARRAY_ELEMENTS, Column, every_type, make_column, seeded, wri
 
 BUILD = os.environ.get("MM_BUILD", "build/dev")
 TOOL = os.path.join(BUILD, "tests", "parquet_tool")
+READER = os.path.join(BUILD, "tests", "parquet_read_tool")
 LISTS = {"FloatVector", "BinaryVector", "Float16Vector", "BFloat16Vector", "Int8Vector", "Array"}
 ARROW = {"Bool": "bool", "Int8": "int8", "Int16": "int16", "Int32": "int32", "Int64": "int64", "Float": "float",
          "Double": "double", "VarChar": "string", "FloatVector": "float", "Int8Vector": "int8",
@@ -90,6 +92,44 @@ def check_values(path, columns):
     names = [entry[0] for entry in relation.description]
     rows = relation.fetchall()
     return count + compare("duckdb", columns, names, lambda i: [row[i] for row in rows])
+
+
+def rows_of(column):
+    """The bytes of each row in a batch, None where it is null."""
+    _, offsets, values = column.buffers()
+    count = len(column.rows)
+    width = len(values) // count
+    ends = numpy.frombuffer(offsets, "<u8").tolist() if offsets else range(0, len(values) + 1, width)
+    return [None if row is None else values[ends[i]:ends[i + 1]] for i, row in enumerate(column.rows)]
+
+
+def batches_of(path, columns):
+    """What our own reader gives: for each column the bytes of its rows."""
+    found = [[] for _ in columns]
+    with open(path, "rb") as file:
+        widths = [field["width"] for field in json.loads(file.readline())["fields"]]
+        while head := file.readline():
+            count = json.loads(head)["rows"]
+            for number, width in enumerate(widths):
+                valid = file.read(count)
+                ends = range(0, count * width + 1, width or 1)
+                if width == 0:
+                    ends = numpy.frombuffer(file.read(8 * (count + 1)), "<u8").tolist()
+                values = file.read(ends[count])
+                found[number] += [values[ends[i]:ends[i + 1]] if valid[i] else None for i in range(count)]
+    return found
+
+
+def check_own_reader(folder, path, columns):
+    """Written and read again, a batch is the same byte for byte."""
+    dump = os.path.join(folder, "dump")
+    fields = [f"{c.name}:{c.kind}:dim={c.dim}" + (f":element={c.element}" if c.element else "") +
+              (":nullable" if c.nullable else "") + (":dynamic" if "d" in c.flags else "") for c in columns]
+    done = subprocess.run([READER, "dump", dump, path, *fields], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done
+    for column, got in zip(columns, batches_of(dump, columns)):
+        assert rows_of(column) == got, ("our reader", column.name)
+    return sum(len(column.rows) for column in columns)
 
 
 # --- footer ---
@@ -271,6 +311,7 @@ def random_files(folder, seed):
         for rows, group in ((1, 1), (9, 4), (chooser.randrange(10, 400), chooser.randrange(5, 90))):
             columns = every_type(chooser, rows, nulls, dims=(1, 3, 7, 8, 16, chooser.randrange(17, 70)))
             count += check_file(folder, columns, group)
+            count += check_own_reader(folder, os.path.join(folder, "once.parquet"), columns)
     return count
 
 
