@@ -143,11 +143,12 @@ static mm_status copy(mm_session *session, mm_error *err)
     session->waited_ns = 0; /* the steps' own records are not the copy's */
     if (status == MM_OK)
         status = mm_pipeline_run(session, &work, err);
-    if (status == MM_OK)
+    if (status == MM_OK) {
+        say_cost(session, processor_ms() - cpu_ms);
         status = mm_attend_finish(session, err);
+    }
     if (status != MM_OK)
         return status;
-    say_cost(session, processor_ms() - cpu_ms);
     return mm_session_phase(session, "after", err);
 }
 
@@ -245,8 +246,8 @@ static void say_start(const mm_session *session, bool resumed)
         mm_log(MM_LOG_INFO, "run %u of `%s` goes on: %" PRIu64 "%s rows are done", session->run.run, session->record.name,
                (uint64_t)progress->rows_done, of);
     else
-        mm_log(MM_LOG_INFO, "run %u of `%s`: %s rows in %" PRIu64 " tasks", session->run.run, session->record.name,
-               of[0] ? of + 4 : "an unknown number of", progress->tasks_total);
+        mm_log(MM_LOG_INFO, "run %u of `%s`: %s rows in %" PRIu64 " task%s", session->run.run, session->record.name,
+               of[0] ? of + 4 : "an unknown number of", progress->tasks_total, progress->tasks_total == 1 ? "" : "s");
 }
 
 mm_status mm_execute(mm_session *session, bool resumed, bool repaired, mm_error *err)

@@ -249,6 +249,8 @@ mm_status mm_files_write(mm_lane *lane, const mm_write *what, const mm_batch *ba
 mm_status mm_files_flush(mm_lane *lane, mm_changes *changes, mm_error *err);
 void mm_files_lane_close(mm_lane *lane);
 mm_sink *mm_files_lane_sink(mm_lane *lane);
+/* A new unit, held by the lane. */
+mm_status mm_files_lane_begin(mm_lane *lane, uint32_t collection, uint32_t partition, mm_files_unit **out, mm_error *err);
 mm_files_reading **mm_files_lane_reading(mm_lane *lane); /* the lane's, for reading back */
 /* Adds a unit to the sink's list, which owns it then. */
 mm_status mm_files_add_unit(mm_sink *sink, mm_files_unit *unit, mm_error *err);

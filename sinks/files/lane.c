@@ -221,6 +221,12 @@ static mm_status new_unit(mm_sink *sink, uint32_t collection, uint32_t partition
     return MM_OK;
 }
 
+mm_status mm_files_lane_begin(mm_lane *lane, uint32_t collection, uint32_t partition, mm_files_unit **out, mm_error *err)
+{
+    mm_status status = new_unit(lane->sink, collection, partition, out, err);
+    return status == MM_OK ? hold(lane, *out, err) : status;
+}
+
 /* Files of units that this lane does not write at the moment are closed when there are many. */
 static void close_oldest(mm_lane *lane)
 {

@@ -35,6 +35,10 @@ mm_status mm_files_units_seal(mm_sink *files, mm_error *err) MM_MUST_USE;
  * them. Called before the first of them is touched. Idempotent. */
 mm_status mm_files_units_release(mm_sink *files, uint32_t collection, uint32_t partition, uint32_t number,
                                  mm_error *err) MM_MUST_USE;
+/* As the driver's adopts and adopt, for who imports: the files become units of this sink by a link, where local disks
+ * allow it, else by a copy; `staged` keeps its own. Not for object stores: their files are read and written. */
+bool mm_files_adopts(const mm_sink *files, uint32_t collection, const mm_staged *staged);
+mm_status mm_files_adopt(mm_lane *lane, const mm_write *what, const mm_staged *staged, mm_error *err) MM_MUST_USE;
 /* The storage in which the keys are; the sink's. */
 mm_storage *mm_files_storage(mm_sink *files);
 

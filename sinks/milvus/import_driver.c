@@ -181,6 +181,18 @@ static mm_status import_write(mm_lane *lane, const mm_write *what, const mm_batc
     return mm_sink_files.write(lane->staged, what, batch, acknowledged, err);
 }
 
+static bool import_adopts(mm_sink *sink, uint32_t collection, const mm_staged *staged)
+{
+    return sink->importer->files != NULL && mm_files_adopts(sink->importer->files, collection, staged);
+}
+
+static mm_status import_adopt(mm_lane *lane, const mm_write *what, const mm_staged *staged, mm_error *err)
+{
+    if (lane->staged == NULL)
+        return mm_error_set(err, MM_CHANGED, "the folder of staged files %s is gone", lane->sink->importer->folder);
+    return mm_files_adopt(lane->staged, what, staged, err);
+}
+
 static mm_status import_flush(mm_lane *lane, mm_changes *changes, mm_error *err)
 {
     return lane->staged != NULL ? mm_sink_files.flush(lane->staged, changes, err) : MM_OK;
@@ -245,6 +257,8 @@ const mm_sink_driver mm_sink_milvus_import = {
     .settle = mm_import_settle,
     .lane_open = import_lane_open,
     .write = import_write,
+    .adopts = import_adopts,
+    .adopt = import_adopt,
     .flush = import_flush,
     .lane_close = import_lane_close,
     .attend = mm_import_attend,
