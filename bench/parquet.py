@@ -25,7 +25,8 @@ def copy(source, target):
 def write(args, path):
     """Seconds from the creation of the file to the end of its fsync; the rows are in memory before."""
     tool = os.path.join(args.build, "tests", "parquet_tool")
-    done = subprocess.run([tool, "bench", path, str(args.rows), str(args.dim)], check=True, capture_output=True, text=True)
+    command = [tool, "bench", path, str(args.rows), str(args.dim)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
     return float(done.stdout)
 
 

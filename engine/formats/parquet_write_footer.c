@@ -163,7 +163,9 @@ static void put_leaf(mm_thrift_writer *thrift, const mm_parquet_column *column, 
         mm_thrift_i32(thrift, MM_PARQUET_ELEMENT_CONVERTED, MM_PARQUET_UTF8);
     if (number)
         mm_thrift_i32(thrift, MM_PARQUET_ELEMENT_CONVERTED,
-                      column->bits == 16 ? MM_PARQUET_INT_16 : column->is_signed ? MM_PARQUET_INT_8 : MM_PARQUET_UINT_8);
+                      column->bits == 16   ? MM_PARQUET_INT_16
+                      : column->is_signed ? MM_PARQUET_INT_8
+                                          : MM_PARQUET_UINT_8);
     if (text || number) {
         mm_thrift_struct(thrift, MM_PARQUET_ELEMENT_LOGICAL);
         mm_thrift_struct(thrift, (int)column->logical);

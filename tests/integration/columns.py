@@ -39,7 +39,8 @@ class Column:
         """validity, offsets, values."""
         if self.kind in _SCALARS:
             letter = _SCALARS[self.kind]
-            return self.validity(), b"", struct.pack(f"<{len(self.rows)}{letter}", *(0 if row is None else row for row in self.rows))
+            values = [0 if row is None else row for row in self.rows]
+            return self.validity(), b"", struct.pack(f"<{len(values)}{letter}", *values)
         if self.kind in _TEXTS:
             pieces = [(row or "").encode() if not isinstance(row, bytes) else row for row in self.rows]
         elif self.kind == "SparseFloatVector":

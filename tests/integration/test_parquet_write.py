@@ -190,8 +190,8 @@ def check_groups(file, path, columns, group):
             chunk, values = part.column(i), column.rows[slice_]
             assert (chunk.dictionary_page_offset or chunk.data_page_offset) == at, (column.name, at)
             at += chunk.total_compressed_size
-            levels = sum(max(1, 0 if row is None else len(row)) for row in values) if column.kind in LISTS else len(values)
-            assert chunk.num_values == levels, (column.name, chunk.num_values, levels)
+            levels = [1 if column.kind not in LISTS or row is None else max(1, len(row)) for row in values]
+            assert chunk.num_values == sum(levels), (column.name, chunk.num_values, sum(levels))
             if "Vector" in column.kind and column.kind != "SparseFloatVector":
                 assert chunk.compression == "UNCOMPRESSED", column.name
             if column.kind in LISTS:

@@ -39,7 +39,8 @@ static void each_element_type_reads_back(void **state)
     static const mm_type integers[] = {MM_TYPE_INT8, MM_TYPE_INT16, MM_TYPE_INT32, MM_TYPE_INT64};
     static const int64_t largest[] = {INT8_MAX, INT16_MAX, INT32_MAX, INT64_MAX};
     for (size_t i = 0; i < MM_COUNT(integers); i++) {
-        mm_array_value values[] = {{.integer = 0}, {.integer = -1}, {.integer = largest[i]}, {.integer = -largest[i] - 1}};
+        mm_array_value values[] = {
+            {.integer = 0}, {.integer = -1}, {.integer = largest[i]}, {.integer = -largest[i] - 1}};
         for (size_t count = 0; count <= MM_COUNT(values); count++)
             a_row_reads_back(integers[i], values, count);
     }
