@@ -29,7 +29,7 @@ ROWS, DIM, EXTENT = 3000, 64, 500
 PARALLEL = 4
 PATIENT = 240  # seconds of one process, on a machine that has other things to do, too
 OTHERS = ("mmresume-0123456789abcdef-1/c/00001/id.npy", "mine.txt")  # of another job, and of nobody
-OWN = ("import.", "attend.")
+OWN = ("import.", "attend.", "files.adopt.")
 numbers = itertools.count(1)
 
 
@@ -50,12 +50,16 @@ class Trial:
                 file.write(name)
         self.client = oracle.client(server.uri)
         self.before()
-        self.job = Job({"source": {"driver": "faiss", "path": source["path"], "extent_rows": EXTENT},
+        self.job = Job({"source": self.reads(),
                         "target": {"driver": "milvus", "endpoint": endpoint or server.uri, "transfer": "import",
                                    "staging": self.stage, "file_size": "128KiB", "format": "npy", **self.target, **target},
                         "collections": [{"to": self.collection, **self.entry}],
                         "limits": {"patience": "90s", "memory": "16MiB", "dumpers": 1, "loaders": 2},
                         "verify": verify or self.verify})
+
+    def reads(self):
+        """The job's source."""
+        return {"driver": "faiss", "path": self.source["path"], "extent_rows": EXTENT}
 
     def before(self):
         """What stands in the target before the job."""
@@ -119,6 +123,34 @@ class Parted(Trial):
         self.client.create_index(self.collection, parameters)
         self.client.load_collection(self.collection)
         oracle.check_milvus(self.server.uri, self.collection, self.source["columns"], partitions=["p1"])
+
+
+class Load(Trial):
+    """The files of a dump are imported as they are, and stay what they were."""
+
+    def reads(self):
+        dump = Job({"source": super().reads(), "target": {"driver": "files", "path": self.source["path"] + ".dumps",
+                    "file_size": "128KiB"}, "collections": [{"to": self.collection}]})
+        if dump.start().code != DONE:
+            raise Wrong(dump.story())
+        dump.remove()
+        self.dump = os.path.join(self.source["path"] + ".dumps", self.collection)
+        self.files = self.dumped()
+        return {"driver": "dump", "path": self.dump}
+
+    def dumped(self):
+        """{path: content}."""
+        found = {}
+        for base, _, names in os.walk(self.dump):
+            for name in names:
+                with open(os.path.join(base, name), "rb") as file:
+                    found[os.path.join(base, name)] = file.read()
+        return found
+
+    def check(self):
+        super().check()
+        if len(self.files) < 5 or self.dumped() != self.files:
+            raise Wrong(f"the dump changed: {sorted(self.files)} became {sorted(self.dumped())}\n{self.job.story()}")
 
 
 class Overwrite(Trial):
@@ -345,7 +377,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder, servers.MilvusStandalone() as server:
         path = folder + "/flat.index"
         source = {"path": path, "columns": harness.flat_file(path, ROWS, DIM, 1)}
-        kinds = (Plain, Parted, Overwrite, Append)
+        kinds = (Plain, Load, Parted, Overwrite, Append)
         learned = {}
         harness.run_cases(kinds, lambda kind: learned.update({kind: learn(kind, server, source)}), PARALLEL)
         known, cases = set(), []
