@@ -134,14 +134,14 @@ mm_status mm_parquet_cursor_numbers(mm_parquet_cursor *c, uint8_t *out, size_t n
     mm_parquet_values *values = &c->pages.values;
     if (n == 0)
         return MM_OK;
-    bool same = mm_parquet_same(plan->leaf->kind, plan->element);
+    bool same = mm_parquet_same(plan->leaf, plan->element);
     const char *wrong = mm_parquet_values_fixed(values, same ? out : scratch, n);
     if (wrong != NULL)
         return mm_parquet_cursor_bad(c, row, err, "%s", wrong);
     if (same)
         return MM_OK;
     size_t bad = 0;
-    wrong = mm_parquet_convert(plan->leaf->kind, values->width, scratch, n, plan->element, plan->rounding, out, &bad);
+    wrong = mm_parquet_convert(plan->leaf, values->width, scratch, n, plan->element, plan->rounding, out, &bad);
     return wrong != NULL ? mm_parquet_cursor_bad(c, row_of(c, row, per_row, bad), err, "the value %s", wrong) : MM_OK;
 }
 

@@ -243,15 +243,15 @@ void mm_parquet_pages_free(mm_parquet_pages *pages);
 
 /* --- numbers ---------------------------------------------------------------------------------------------------- */
 
-/* Turns n values of `kind` (as mm_parquet_values_fixed gives them, `width` bytes each) into `type`, a scalar type or
+/* Turns n values of a leaf (as mm_parquet_values_fixed gives them, `width` bytes each) into `type`, a scalar type or
  * the element type of a vector. Returns NULL, or what is wrong with value number *bad. `rounding`: doubles may lose
  * precision as floats. in and out do not overlap. */
-const char *mm_parquet_convert(mm_parquet_kind kind, size_t width, const uint8_t *in, size_t n, mm_type type,
+const char *mm_parquet_convert(const mm_parquet_leaf *leaf, size_t width, const uint8_t *in, size_t n, mm_type type,
                                bool rounding, uint8_t *out, size_t *bad);
 /* False: no such conversion. */
 bool mm_parquet_converts(mm_parquet_kind kind, mm_type type);
 /* True when both stand as the same bytes, so that nothing is to be turned. */
-bool mm_parquet_same(mm_parquet_kind kind, mm_type type);
+bool mm_parquet_same(const mm_parquet_leaf *leaf, mm_type type);
 
 /* --- columns ---------------------------------------------------------------------------------------------------- */
 

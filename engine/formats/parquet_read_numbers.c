@@ -41,15 +41,17 @@ bool mm_parquet_converts(mm_parquet_kind kind, mm_type type)
     }
 }
 
-bool mm_parquet_same(mm_parquet_kind kind, mm_type type)
+/* The values of narrow integers are looked at, since they stand in 32 bits. */
+bool mm_parquet_same(const mm_parquet_leaf *leaf, mm_type type)
 {
+    mm_parquet_kind kind = leaf->kind;
     switch (type) {
     case MM_TYPE_BOOL:
         return kind == MM_PARQUET_KIND_BOOL;
     case MM_TYPE_INT32:
-        return kind == MM_PARQUET_KIND_INT32;
+        return kind == MM_PARQUET_KIND_INT32 && leaf->bits == 32;
     case MM_TYPE_INT64:
-        return kind == MM_PARQUET_KIND_INT64;
+        return kind == MM_PARQUET_KIND_INT64 && leaf->bits == 64;
     case MM_TYPE_FLOAT:
         return kind == MM_PARQUET_KIND_FLOAT;
     case MM_TYPE_DOUBLE:
@@ -113,6 +115,16 @@ static double load_real(mm_parquet_kind kind, const uint8_t *in)
     return d;
 }
 
+/* Whether a value is one of the type that the column says it has. */
+static bool in_bits(const mm_parquet_leaf *leaf, int64_t value)
+{
+    if (leaf->bits == 0 || leaf->bits >= 64)
+        return true;
+    bool is_signed = leaf->kind == MM_PARQUET_KIND_INT32 || leaf->kind == MM_PARQUET_KIND_INT64;
+    int64_t end = (int64_t)1 << (is_signed ? leaf->bits - 1 : leaf->bits);
+    return value < end && value >= (is_signed ? -end : 0);
+}
+
 static bool store_integer(int64_t value, mm_type type, uint8_t *out)
 {
     int64_t low = type == MM_TYPE_BINARY_VECTOR ? 0 : INT8_MIN, high = type == MM_TYPE_BINARY_VECTOR ? 255 : INT8_MAX;
@@ -169,11 +181,13 @@ static bool narrow_bytes(const uint8_t *in, size_t n, uint8_t *out)
     return seen <= 255;
 }
 
-const char *mm_parquet_convert(mm_parquet_kind kind, size_t width, const uint8_t *in, size_t n, mm_type type,
+const char *mm_parquet_convert(const mm_parquet_leaf *leaf, size_t width, const uint8_t *in, size_t n, mm_type type,
                                bool rounding, uint8_t *out, size_t *bad)
 {
+    mm_parquet_kind kind = leaf->kind;
     size_t out_width = width_of(type);
-    if (type == MM_TYPE_BINARY_VECTOR && width == 4 && narrow_bytes(in, n, out))
+    bool all_bytes = kind == MM_PARQUET_KIND_UINT32 || (kind == MM_PARQUET_KIND_INT32 && leaf->bits > 8);
+    if (type == MM_TYPE_BINARY_VECTOR && all_bytes && narrow_bytes(in, n, out))
         return NULL;
     for (size_t i = 0; i < n; i++, in += width, out += out_width) {
         const char *wrong = NULL;
@@ -182,6 +196,8 @@ const char *mm_parquet_convert(mm_parquet_kind kind, size_t width, const uint8_t
             wrong = store_real(load_real(kind, in), type, rounding, out);
         else if (!load_integer(kind, width, in, &value))
             wrong = out_of_range;
+        else if (!in_bits(leaf, value))
+            wrong = "is none of the column's own type";
         else if (type == MM_TYPE_FLOAT || type == MM_TYPE_DOUBLE)
             wrong = store_whole(value, type, out);
         else if (!store_integer(value, type, out))

@@ -110,12 +110,12 @@ class Rows:
 
 
 def plain(value):
-    """Dates, times and whole decimals as the numbers that stand in the file."""
+    """Whole decimals as numbers, and bytes as the text that they are."""
     if isinstance(value, decimal.Decimal):
         return int(value)
     if isinstance(value, uuid.UUID):
         return str(value)
-    return value
+    return value.decode() if isinstance(value, bytes) else value
 
 
 def vector_bytes(field, value):
@@ -136,16 +136,14 @@ def wanted(field, column):
     kind = column.type
     if pyarrow.types.is_temporal(kind):
         column = column.cast(pyarrow.int32() if kind.bit_width == 32 else pyarrow.int64())
-    values = [plain(v) for v in column.to_pylist()]
+    values = column.to_pylist()
     if field["type"].endswith("Vector") and field["type"] != "SparseFloatVector":
         return [None if v is None else vector_bytes(field, v) for v in values]
     if field["type"] == "SparseFloatVector":
         return [None if v is None else {int(k): float(numpy.float32(x)) for k, x in json.loads(v).items()} for v in values]
-    if field["type"] in ("VarChar", "JSON"):
-        return [v.decode() if isinstance(v, bytes) else v for v in values]
     if field["type"] == "Array":
         return [None if v is None else [plain(x) for x in v] for v in values]
-    return values
+    return [plain(v) for v in values]
 
 
 def same(a, b):

@@ -425,6 +425,7 @@ TESTS = [every_compression_and_page_version, every_encoding, a_dictionary_that_o
 
 
 def main():
+    passed = 0
     for test in TESTS:
         if len(sys.argv) > 1 and test.__name__ not in sys.argv[1:]:
             continue
@@ -433,7 +434,9 @@ def main():
             test(folder)
         finally:
             shutil.rmtree(folder)
-        print("ok", test.__name__)
+        print("ok", test.__name__, flush=True)
+        passed += 1
+    print(f"{passed} passed")
 
 
 if __name__ == "__main__":
