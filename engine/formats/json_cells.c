@@ -150,8 +150,11 @@ static mm_status index_of(const mm_json *json, const char *text, size_t size, ui
     size_t at = 0;
     while (at < size && at < 10 && text[at] >= '0' && text[at] <= '9')
         index = index * 10 + (uint64_t)(text[at++] - '0');
-    if (at == 0 || at < size || index >= UINT32_MAX)
-        return mm_json_bad(json, json->at, err, "`%.*s` is no index of a sparse vector", (int)(size < 40 ? size : 40), text);
+    if (at == 0 || at < size || index >= UINT32_MAX) {
+        char shown[MM_JSON_SHOWN];
+        mm_json_show(text, size, shown);
+        return mm_json_bad(json, json->at, err, "`%s` is no index of a sparse vector", shown);
+    }
     *out = (uint32_t)index;
     return MM_OK;
 }

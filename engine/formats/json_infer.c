@@ -71,7 +71,8 @@ static mm_status look(mm_json *json, unsigned *seen, mm_error *err)
         return status;
     if (kind == MM_JSON_NUMBER) {
         status = mm_json_number(json, &number, err);
-        *seen = number.integer ? SEEN_INTEGER : SEEN_REAL;
+        if (status == MM_OK)
+            *seen = number.integer ? SEEN_INTEGER : SEEN_REAL;
         return status;
     }
     *seen = bits[kind];
@@ -157,10 +158,13 @@ static mm_status type_of(const guess *from, mm_field *field, const char *name, m
             field->max_length = item == MM_TYPE_VARCHAR ? TEXT_LENGTH : 0;
         }
     }
-    if (field->type == MM_TYPE_NONE)
+    if (field->type == MM_TYPE_NONE) {
+        char shown[MM_JSON_SHOWN];
+        mm_json_show(from->name, strlen(from->name), shown);
         return mm_error_set(err, MM_DATA,
                             "%s: the type of field %s cannot be told from the first rows; say it in source.schema", name,
-                            from->name);
+                            shown);
+    }
     return MM_OK;
 }
 

@@ -75,6 +75,9 @@ mm_status mm_json_floats(mm_json *json, float *out, size_t most, size_t *count, 
 
 /* Appends a quoted string. False: not UTF-8, nothing is appended. */
 bool mm_json_put_string(mm_buffer *out, const char *text, size_t size);
+/* A text from a file as a message may show it: its beginning, without control characters. */
+#define MM_JSON_SHOWN 64
+void mm_json_show(const char *text, size_t size, char out[MM_JSON_SHOWN]);
 /* Whether a text is JSON, one value and nothing else. */
 bool mm_json_valid(const char *text, size_t size);
 

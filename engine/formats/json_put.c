@@ -41,3 +41,12 @@ bool mm_json_valid(const char *text, size_t size)
     mm_json_close(&json);
     return status == MM_OK;
 }
+
+void mm_json_show(const char *text, size_t size, char out[MM_JSON_SHOWN])
+{
+    size_t length = size < MM_JSON_SHOWN - 1 ? size : MM_JSON_SHOWN - 1;
+    length = mm_utf8_prefix(text, length); /* no half of a letter */
+    for (size_t i = 0; i < length; i++)
+        out[i] = (uint8_t)text[i] < 0x20 || text[i] == 0x7F ? '?' : text[i];
+    out[length] = '\0';
+}

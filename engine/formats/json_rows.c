@@ -113,10 +113,8 @@ static mm_status unknown_key(mm_json_rows *rows, mm_json *json, const char *key,
 {
     const char *text;
     if (rows->dynamic == SIZE_MAX) {
-        char word[64];
-        size_t length = size < sizeof(word) - 1 ? size : sizeof(word) - 1;
-        memcpy(word, key, length);
-        word[length] = '\0';
+        char word[MM_JSON_SHOWN];
+        mm_json_show(key, size, word);
         const char *names[256];
         size_t count = rows->schema->field_count < MM_COUNT(names) ? rows->schema->field_count : MM_COUNT(names);
         for (size_t i = 0; i < count; i++)

@@ -269,11 +269,11 @@ uint64_t mm_json_window_line(const mm_json_window *w, uint64_t at)
 {
     mm_error nothing = MM_ERROR_INIT; /* the line is left out of the message then */
     uint64_t line = 1;
-    uint8_t *bytes = at <= LINES_MAX || w->input->map != NULL ? malloc(READ_BYTES) : NULL;
-    if (bytes == NULL)
-        return 0;
     if (at > w->input->size)
         at = w->input->size;
+    uint8_t *bytes = at <= LINES_MAX || w->input->map != NULL ? malloc(at < READ_BYTES ? (size_t)at + 1 : READ_BYTES) : NULL;
+    if (bytes == NULL)
+        return 0;
     for (uint64_t done = 0; done < at;) {
         size_t size = at - done < READ_BYTES ? (size_t)(at - done) : READ_BYTES;
         if (mm_input_read(w->input, done, bytes, size, &nothing) != MM_OK) {

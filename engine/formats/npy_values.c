@@ -26,6 +26,7 @@ typedef struct number {
     bool beyond; /* an unsigned number above int64 */
     int64_t integer;
     double real_value;
+    float single; /* of f2 and f4: the same value, a NaN's bits untouched */
 } number;
 
 static uint64_t load_word(const uint8_t *from, size_t size, bool big_endian)
@@ -41,17 +42,18 @@ static number load(const mm_npy_info *info, const uint8_t *from)
     number v = {.real = info->kind == 'f'};
     uint64_t word = load_word(from, info->item, info->big_endian);
     uint32_t low = (uint32_t)word;
-    float single;
     if (info->kind == 'i') { /* sign-extended */
         int spare = 64 - 8 * (int)info->item;
         v.integer = (int64_t)(word << spare) >> spare;
     } else if (info->kind == 'f' && info->item == 8) {
         memcpy(&v.real_value, &word, sizeof(v.real_value));
-    } else if (info->kind == 'f' && info->item == 4) {
-        memcpy(&single, &low, sizeof(single));
-        v.real_value = (double)single;
+        v.single = (float)v.real_value;
     } else if (info->kind == 'f') {
-        v.real_value = (double)mm_half_to_float((uint16_t)word);
+        if (info->item == 4)
+            memcpy(&v.single, &low, sizeof(v.single));
+        else
+            v.single = mm_half_to_float((uint16_t)word);
+        v.real_value = (double)v.single;
     } else {
         v.integer = (int64_t)word;
         v.beyond = word > INT64_MAX;
@@ -61,7 +63,7 @@ static number load(const mm_npy_info *info, const uint8_t *from)
 
 static const char *store_float(const mm_npy_file *file, const number *v, uint8_t *to)
 {
-    float single = (float)v->real_value;
+    float single = v->single;
     if (!v->real)
         return "an integer, not a float";
     if (isinf(single) && !isinf(v->real_value))

@@ -382,6 +382,7 @@ static void mistakes_are_named_by_file_line_and_byte(void **state)
         {"{\"id\":1,\"vector\":[1,2]", "ends in the middle of a value"},
         {"{\"id\":1,\"vector\":[1,2]} {}", "byte 24: the end of the text is wanted"},
         {"[1]", "line 1, byte 0: an object is wanted, not an array"},
+        {"{\"a\\n\\u0007\":1}", "unknown key `a??`"},
     };
     for (size_t i = 0; i < MM_COUNT(rows); i++) {
         mm_error err = MM_ERROR_INIT;

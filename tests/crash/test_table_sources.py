@@ -1,0 +1,117 @@
+"""Kill -9 at points of jobs from files of rows, and again in the resume: npy, jsonl, parquet and a dump into files.
+
+Sources have no state of their own; what is shown here is that reading goes on from a cursor in the middle of a
+part, in a new process, with the same rows. MM_CRASH_SECONDS: wall time (40)."""
+
+import json
+import os
+import random
+import sys
+import tempfile
+
+import numpy
+import pyarrow
+import pyarrow.parquet
+
+import harness
+import oracle
+from harness import DONE, KILLED, Job, Wrong
+
+ROWS, DIM = 1500, 64
+RESUME_POINTS = ("store.apply.before_commit", "files.flush.sync", "settle.after")
+
+
+def columns():
+    return {"id": numpy.arange(ROWS, dtype="i8") * 2 - 700,
+            "vector": numpy.random.default_rng(4).standard_normal((ROWS, DIM), dtype="f4")}
+
+
+def write_npy(folder, rows):
+    path = os.path.join(folder, "rows")
+    os.makedirs(path)
+    for name, column in rows.items():
+        numpy.save(os.path.join(path, name + ".npy"), numpy.asfortranarray(column.astype(column.dtype.newbyteorder(">"))))
+    return path
+
+
+def write_jsonl(folder, rows):
+    path = os.path.join(folder, "rows.jsonl")
+    with open(path, "w", encoding="ascii") as file:
+        for key, vector in zip(rows["id"], rows["vector"]):
+            file.write(json.dumps({"vector": vector.tolist(), "id": int(key)}) + "\n")
+    return path
+
+
+def write_parquet(folder, rows):
+    path = os.path.join(folder, "rows.parquet")
+    pyarrow.parquet.write_table(pyarrow.table({"id": rows["id"], "vector": list(rows["vector"])}), path, row_group_size=400)
+    return path
+
+
+def write_dump(folder, rows):
+    """By a job of its own, from the arrays."""
+    job = Job({"source": {"driver": "npy", "path": write_npy(folder, rows)},
+               "target": {"driver": "files", "path": os.path.join(folder, "dump"), "format": "parquet", "file_size": "100KiB"}})
+    ended = job.start()
+    job.remove()
+    if ended.code != DONE:
+        raise Wrong(repr(ended))
+    return os.path.join(folder, "dump")
+
+
+class Kind:
+    def __init__(self, folder, driver, write, **source):
+        self.driver, self.rows = driver, columns()
+        inner = os.path.join(folder, driver)
+        os.makedirs(inner)
+        self.source = {"driver": driver, "path": write(inner, self.rows), **source}
+
+    def job(self):
+        folder = tempfile.mkdtemp(prefix="mm-crash-")
+        return Job({"source": self.source, "duplicates": "keep", "verify": "full", "limits": {"memory": "16MiB", "dumpers": 2},
+                    "target": {"driver": "files", "path": os.path.join(folder, "out"), "file_size": "64KiB", "format": "npy"},
+                    "collections": [{"to": "rows"}]}, folder=folder)
+
+    def check(self, job):
+        oracle.check_files(os.path.join(job.folder, "out"), "rows", self.rows)
+        harness.check_done(job, ROWS)
+        job.remove()
+
+
+def points_of(kind):
+    job = kind.job()
+    ended = job.start()
+    if ended.code != DONE:
+        raise Wrong(f"{kind.driver}: {ended!r}")
+    kind.check(job)
+    return harness.pick_hits(ended.hits, kind.driver, 3)
+
+
+def strike(case):
+    kind, (name, hit), again = case
+    job = kind.job()
+    ended = job.strike(f"{name}:{hit}:kill")
+    if ended.code == KILLED:
+        job.strike(again, first=False)
+        if job.status() is not None and job.status()["state"] != "done":
+            job.finish()
+        elif job.status() is None:
+            job.start()
+    kind.check(job)
+
+
+def main():
+    folder = tempfile.mkdtemp(prefix="mm-crash-tables-")
+    kinds = [Kind(folder, "npy", write_npy, extent_bytes="100KiB"), Kind(folder, "jsonl", write_jsonl, extent_bytes="100KiB"),
+             Kind(folder, "parquet", write_parquet, extent_bytes="100KiB"), Kind(folder, "dump", write_dump)]
+    generator = random.Random(11)
+    cases = [(kind, point, f"{generator.choice(RESUME_POINTS)}:{generator.randint(1, 3)}:kill")
+             for kind in kinds for point in points_of(kind)]
+    generator.shuffle(cases)
+    done = harness.run_cases(cases, strike, parallel=2, clock=harness.Clock(harness.seconds(40)))
+    print(f"{done} of {len(cases)} cases, {len(kinds)} kinds of source: every row once")
+    return 0 if done >= min(20, len(cases)) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
