@@ -37,8 +37,9 @@ void mm_json_write_close(mm_format_writer *writer);
 
 /* --- json_values.c: one value --------------------------------------------------------------------------------- */
 
-/* Appends row `row` of a column as a JSON value. NULL, or why it has none. */
-const char *mm_json_put_value(mm_buffer *out, const mm_column *column, size_t row);
+/* Appends row `row` of a column as a JSON value. json_as_text: a JSON field is always a string, which Milvus's import
+ * keeps byte for byte, while it writes objects anew (keys sorted, no blanks). NULL, or why there is no value. */
+const char *mm_json_put_value(mm_buffer *out, const mm_column *column, size_t row, bool json_as_text);
 
 /* --- json_rows.c: objects to rows of a batch -------------------------------------------------------------------- */
 

@@ -136,12 +136,12 @@ static const char *put_array(mm_buffer *out, const mm_field *field, const uint8_
 
 /* An object stands in place, as it is; any other JSON as a string, as the import wants it, and so that a JSON null is
  * told from a missing value. An object with line ends in it would break a line of jsonl: it is a string as well. */
-static const char *put_json(mm_buffer *out, const uint8_t *bytes, size_t size)
+static const char *put_json(mm_buffer *out, const uint8_t *bytes, size_t size, bool as_text)
 {
     const char *text = (const char *)bytes;
     if (!mm_json_valid(text, size))
         return "not JSON";
-    if (text[0] == '{' && text[size - 1] == '}' && memchr(text, '\n', size) == NULL && memchr(text, '\r', size) == NULL)
+    if (!as_text && text[0] == '{' && text[size - 1] == '}' && memchr(text, '\n', size) == NULL && memchr(text, '\r', size) == NULL)
         mm_buffer_append(out, text, size);
     else
         mm_json_put_string(out, text, size); /* what is JSON is UTF-8 */
@@ -157,7 +157,7 @@ static void put_fixed_integer(mm_buffer *out, mm_type type, const uint8_t *bytes
     put_integer(out, (int64_t)((uint64_t)value << spare) >> spare);
 }
 
-const char *mm_json_put_value(mm_buffer *out, const mm_column *column, size_t row)
+const char *mm_json_put_value(mm_buffer *out, const mm_column *column, size_t row, bool json_as_text)
 {
     const mm_field *field = column->field;
     size_t size = 0;
@@ -190,7 +190,7 @@ const char *mm_json_put_value(mm_buffer *out, const mm_column *column, size_t ro
     case MM_TYPE_TIMESTAMPTZ:
         return mm_json_put_string(out, (const char *)bytes, size) ? NULL : not_utf8;
     case MM_TYPE_JSON:
-        return put_json(out, bytes, size);
+        return put_json(out, bytes, size, json_as_text && !field->dynamic);
     case MM_TYPE_ARRAY:
         return put_array(out, field, bytes, size);
     case MM_TYPE_SPARSE_FLOAT_VECTOR:

@@ -13,7 +13,7 @@
 struct mm_format_writer {
     const mm_schema *schema;
     bool lines;      /* jsonl */
-    bool for_import; /* a primary key that the target makes is left out */
+    bool for_import; /* a primary key that the target makes is left out, JSON is text */
     uint64_t rows;
     mm_buffer *keys; /* for each field what stands before its value, "\"id\":" */
     mm_buffer text;
@@ -133,7 +133,7 @@ static mm_status add_row(mm_format_writer *writer, const mm_batch *batch, size_t
             mm_buffer_append(text, ",", 1);
         first = false;
         mm_buffer_append(text, writer->keys[i].data, writer->keys[i].size);
-        const char *wrong = mm_json_put_value(text, &batch->columns[i], row);
+        const char *wrong = mm_json_put_value(text, &batch->columns[i], row, writer->for_import);
         if (wrong != NULL)
             return mm_error_set(err, MM_DATA, "field %s: %s", batch->columns[i].field->name, wrong);
     }

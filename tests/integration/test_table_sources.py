@@ -2,6 +2,7 @@
 program. They go through whole jobs, verified in full, into files of lines of JSON, which Python reads: every value of
 every row is compared with what was saved. Some go into Milvus Lite, read back by gRPC."""
 
+import io
 import json
 import os
 import shutil
@@ -12,6 +13,7 @@ import pyarrow
 import pyarrow.parquet
 
 import jobs
+import object_servers
 import oracle
 import servers
 from jobs import CONFIG, DATA
@@ -407,6 +409,70 @@ def rows_of_files_arrive_in_milvus(work, server):
         oracle.check_milvus(server.uri, "lite_" + driver, jobs.rows(range(ROWS), vectors))
 
 
+# object stores
+
+
+def files_in_an_object_store_arrive(work, store):
+    """Objects of every format, and a dump that was made there."""
+    boto = store.client()
+    boto.create_bucket(Bucket="tables")
+    vectors = jobs.floats(ROWS, 8)
+    want = {"id": numpy.arange(ROWS), "vector": vectors}
+
+    def send(key, data):
+        boto.put_object(Bucket="tables", Key=key, Body=data)
+
+    for name, array in want.items():
+        out = io.BytesIO()
+        numpy.save(out, array)
+        send(f"arrays/{name}.npy", out.getvalue())
+    text = "".join(json.dumps({"id": i, "vector": vectors[i].tolist()}) + "\n" for i in range(ROWS))
+    middle = text.index("\n", len(text) // 2) + 1
+    send("lines/a b.jsonl", text[:middle].encode())
+    send("lines/c.jsonl", text[middle:].encode())
+    send("lines/.hidden.jsonl", b"no JSON")
+    out = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.table({"id": want["id"], "vector": list(vectors)}), out, row_group_size=100)
+    send("one.parquet", out.getvalue())
+    for driver, path in (("npy", "arrays/"), ("jsonl", "lines"), ("parquet", "one.parquet")):
+        got = work.move("s3-" + driver, driver, "s3://tables/" + path, extent_bytes="4KiB", **store.options())
+        same(only(got), want)
+    file = work.job("s3-dump", "s3://tables/lines", {"driver": "files", "path": "s3://tables/dump", "format": "parquet", **store.options()},
+                    source={"driver": "jsonl", **store.options()}, verify="full")
+    work.call("run", file)
+    got = work.move("s3-back", "dump", "s3://tables/dump", **store.options())
+    same(only(got), want)
+    send("lines/c.jsonl", text[middle:].encode() + b"{}")
+    work.move("s3-bad", "jsonl", "s3://tables/lines", code=DATA, words=("s3://tables/lines/c.jsonl: line", "the row has no `id`"),
+              schema=["id Int64", "vector FloatVector(8)"], **store.options())
+
+
+# Milvus
+
+
+def lines_of_json_are_imported_by_milvus(work, server):
+    """What the writer of `json` makes is what the bulk import of Milvus 2.3.5 takes: through whole jobs."""
+    rows = [{"id": i * 3 - 50, "flag": i % 2 == 0, "small": i % 100 - 50, "real": float(numpy.float32(i / 7)), "text": f"é\"{i}\n",
+             "json": {"n": i, "s": ["ü", None]}, "v": [float(x) for x in jobs.floats(1, 6, seed=i)[0]]} for i in range(ROWS)]
+    with open(work.path("imported.jsonl"), "w", encoding="utf-8") as file:
+        file.write("\n".join(map(json.dumps, rows)))
+    schema = ["id Int64 primary", "flag Bool", "small Int8", "real Float", "text VarChar(100)", "json JSON", "v FloatVector(6)"]
+    file = work.job("imported", "./imported.jsonl", {"driver": "milvus", "endpoint": server.uri, "transfer": "import", "format": "json",
+                                                     "staging": work.path("staging"), "file_size": "64KiB"},
+                    source={"driver": "jsonl", "schema": schema}, verify="full")
+    work.call("run", file)
+    work.ended("imported", rows_done=ROWS)
+    milvus = oracle.client(server.uri)
+    found = {row["id"]: row for row in milvus.query("imported", filter="id > -1000", output_fields=["*"], limit=16384)}
+    milvus.close()
+    assert len(found) == ROWS
+    for row in rows:
+        got = found[row["id"]]
+        for key, value in row.items():
+            same_value = numpy.array_equal(numpy.array(got[key], "f4"), numpy.array(value, "f4")) if key in ("v", "real") else got[key] == value
+            assert same_value, (row["id"], key, got[key], value)
+
+
 CHECKS = [
     every_element_type_of_numpy_arrives_bit_for_bit,
     arrays_become_the_types_that_the_job_says,
@@ -427,8 +493,12 @@ def main():
     servers.private_network()
     with Tables() as work:
         failed = jobs.run_checks(CHECKS, work)
-        with servers.MilvusLite() as server:
-            return jobs.run_checks([rows_of_files_arrive_in_milvus], work, server) or failed
+        for kind, check in ((object_servers.VersityGw, files_in_an_object_store_arrive),
+                            (servers.MilvusLite, rows_of_files_arrive_in_milvus),
+                            (servers.MilvusStandalone, lines_of_json_are_imported_by_milvus)):
+            with kind() as server:
+                failed = jobs.run_checks([check], work, server) or failed
+        return failed
 
 
 if __name__ == "__main__":
