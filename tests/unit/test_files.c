@@ -525,6 +525,127 @@ static void overwriting_replaces_only_the_folder_it_saw(void **context)
     free(old);
 }
 
+typedef struct told {
+    uint32_t numbers[16];
+    uint64_t rows;
+    size_t count;
+    char key[256]; /* of the last one's first file */
+    bool refuse;
+} told;
+
+static mm_status tell(void *context, const mm_files_sealed *unit, mm_error *err)
+{
+    told *t = context;
+    if (t->refuse)
+        return mm_error_set(err, MM_UNAVAILABLE, "not now");
+    t->numbers[t->count++] = unit->number;
+    t->rows += unit->rows;
+    assert_int_equal(unit->key_count, 3);
+    snprintf(t->key, sizeof(t->key), "%s", unit->keys[0]);
+    return MM_OK;
+}
+
+static void a_sealed_unit_is_told_once_when_its_record_is_committed(void **context)
+{
+    fixture *f = *context;
+    char detail[MM_STEP_DETAIL];
+    told t = {.refuse = true};
+    start(f, detail);
+    fill(f, 0, 25); /* two units and a half */
+    assert_int_equal(put(f, 1, NULL), MM_OK);
+    assert_int_equal(mm_files_units_take(f->sink, tell, &t, NULL), MM_OK);
+    flush(f); /* handed over; whether it is committed the sink cannot know yet */
+    assert_int_equal(mm_files_units_take(f->sink, tell, &t, NULL), MM_OK);
+    flush(f);
+    assert_int_equal(mm_files_units_take(f->sink, tell, &t, NULL), MM_UNAVAILABLE);
+    t.refuse = false;
+    assert_int_equal(mm_files_units_take(f->sink, tell, &t, NULL), MM_OK);
+    assert_int_equal(t.count, 2);
+    assert_int_equal(t.rows, 20);
+    assert_int_equal(access(t.key, F_OK), 0); /* under its final name */
+    assert_int_equal(mm_files_units_take(f->sink, tell, &t, NULL), MM_OK);
+    assert_int_equal(t.count, 2);
+    end_lanes(f);
+    assert_int_equal(mm_files_units_seal(f->sink, NULL), MM_OK);
+    assert_int_equal(mm_files_units_seal(f->sink, NULL), MM_OK);
+    assert_int_equal(mm_files_units_take(f->sink, tell, &t, NULL), MM_OK);
+    assert_int_equal(t.count, 3);
+    assert_int_equal(t.rows, 25);
+    assert_int_equal(mm_sink_files.lane_open(f->sink, 0, &f->lane, NULL), MM_OK);
+    reopen(f, detail); /* another process is told all of them */
+    t = (told){.count = 0};
+    assert_int_equal(mm_files_units_take(f->sink, tell, &t, NULL), MM_OK);
+    assert_int_equal(t.count, 3);
+    assert_int_equal(t.rows, 25);
+}
+
+static void the_files_of_a_released_unit_are_not_looked_for(void **context)
+{
+    fixture *f = *context;
+    char detail[MM_STEP_DETAIL];
+    told t = {.count = 0};
+    start(f, detail);
+    fill(f, 0, 10);
+    assert_int_equal(put(f, 1, NULL), MM_OK);
+    flush(f);
+    assert_int_equal(mm_files_units_release(f->sink, 0, 0, 0, NULL), MM_BUG); /* not committed yet */
+    flush(f);
+    assert_int_equal(mm_files_units_take(f->sink, tell, &t, NULL), MM_OK);
+    assert_int_equal(mm_files_units_release(f->sink, 0, 0, 0, NULL), MM_OK);
+    assert_int_equal(unlink(t.key), 0);
+    reopen(f, detail);
+    fill(f, 10, 3); /* its number is not given again */
+    assert_int_equal(put(f, 1, NULL), MM_OK);
+    flush(f);
+    assert_non_null(stored(f, "unit/0/0/00001"));
+    t = (told){.count = 0};
+    end_lanes(f);
+    assert_int_equal(mm_files_units_seal(f->sink, NULL), MM_OK);
+    assert_int_equal(mm_files_units_take(f->sink, tell, &t, NULL), MM_OK);
+    assert_int_equal(t.count, 1);
+    assert_int_equal(t.rows, 3);
+}
+
+static void rows_are_gathered_with_nulls_and_texts_as_they_are(void **context)
+{
+    fixture *f = *context;
+    mm_files_gather *gather;
+    uint8_t all = 0xff, some = 0x05; /* rows 0 and 2 */
+    assert_int_equal(mm_files_gather_new(&f->schema, &gather, NULL), MM_OK);
+    for (int turn = 0; turn < 2; turn++) { /* emptied, it is as new */
+        fill(f, 0, 5);
+        assert_int_equal(mm_files_gather_add(gather, &f->batch, 1, 3, NULL), MM_OK); /* no nulls: rows 1 to 3 */
+        assert_null(mm_files_gather_batch(gather)->columns[1].validity);
+        fill(f, 100, 3);
+        f->batch.columns[1].validity = turn == 0 ? &some : &all;
+        f->batch.columns[2].offsets[1] = 0; /* the first text is empty, the second six bytes */
+        assert_int_equal(mm_files_gather_add(gather, &f->batch, 0, 3, NULL), MM_OK);
+        fill(f, 200, 1);
+        assert_int_equal(mm_files_gather_add(gather, &f->batch, 0, 1, NULL), MM_OK);
+        const mm_batch *found = mm_files_gather_batch(gather);
+        static const int64_t ids[] = {1, 2, 3, 100, 101, 102, 200};
+        static const size_t lengths[] = {3, 3, 3, 0, 6, 3, 3};
+        assert_int_equal(found->rows, MM_COUNT(ids));
+        for (size_t i = 0; i < found->rows; i++) {
+            size_t length;
+            float first = (float)ids[i];
+            assert_memory_equal(mm_column_at(&found->columns[0], i, &length), &ids[i], 8);
+            const uint8_t *vector = mm_column_at(&found->columns[1], i, &length);
+            assert_true((vector == NULL) == (turn == 0 && ids[i] == 101));
+            if (vector)
+                assert_memory_equal(vector, &first, sizeof(first));
+            const uint8_t *text = mm_column_at(&found->columns[2], i, &length);
+            assert_int_equal(length, lengths[i]);
+            assert_memory_equal(text, "abcabc", length);
+        }
+        assert_true(mm_files_gather_bytes(gather) > 0);
+        mm_files_gather_empty(gather);
+        assert_int_equal(mm_files_gather_bytes(gather), 0);
+        mm_batch_reset(&f->batch);
+    }
+    mm_files_gather_free(gather);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -542,6 +663,9 @@ int main(void)
         TEST(a_record_that_is_not_of_this_plan_is_refused),
         TEST(a_schema_that_the_format_cannot_hold_is_refused_at_once),
         TEST(overwriting_replaces_only_the_folder_it_saw),
+        TEST(a_sealed_unit_is_told_once_when_its_record_is_committed),
+        TEST(the_files_of_a_released_unit_are_not_looked_for),
+        TEST(rows_are_gathered_with_nulls_and_texts_as_they_are),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
