@@ -1,5 +1,6 @@
-"""FAISS files in an object store (versitygw), read by ranges: every row as from the local file, few requests, bounded
-memory; a store that refuses, breaks off, goes away and comes back; an object that is replaced while it is read."""
+"""FAISS files in an object store (versitygw; Azurite and fake-gcs-server), read by ranges: every row as from the local
+file, few requests, bounded memory; a store that refuses, breaks off, goes away and comes back; an object that is
+replaced while it is read."""
 
 import contextlib
 import os
@@ -9,6 +10,7 @@ import time
 import faiss
 import numpy
 
+import cloud_servers
 import jobs
 import object_servers
 import oracle
@@ -126,6 +128,21 @@ def every_kind_of_index_arrives_as_from_the_local_file(work):
         work.holds("stored_" + index, index)
         parts = [oracle.read_files(work.path(kind + index), index)["_default"] for kind in ("local_", "stored_")]
         assert numpy.array_equal(*map(oracle.rows_as_bytes, parts)), index
+
+
+def google_cloud_storage_and_azure_blob_are_read_alike(work):
+    with cloud_servers.FakeGcs() as google, cloud_servers.Azurite() as azure:
+        google.make_bucket(BUCKET)
+        azure.make_container(BUCKET)
+        for scheme, server in (("gs", google), ("az", azure)):
+            for index in ("lists", "mapped"):
+                with open(work.path(index + ".index"), "rb") as file:
+                    server.put(BUCKET, index + ".index", file.read())
+                name = f"{scheme}_{index}"
+                work.call("run", work.job(name, f"{scheme}://{BUCKET}/{index}.index", {"driver": "files", "path": name},
+                                          source={**server.options(), "extent_bytes": "1MiB"}, verify="full"))
+                work.ended(name)
+                work.holds(name, index)
 
 
 def approximations_arrive_as_from_the_local_file(work):
@@ -283,6 +300,7 @@ def a_killed_run_goes_on_where_it_was(work):
 
 CHECKS = [
     every_kind_of_index_arrives_as_from_the_local_file,
+    google_cloud_storage_and_azure_blob_are_read_alike,
     approximations_arrive_as_from_the_local_file,
     lists_of_another_bucket_can_be_named,
     the_walk_over_thousands_of_lists_is_a_few_requests,
