@@ -61,7 +61,9 @@ if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
     echo "$wanted" >"$stamp"
 fi
 
-# A server for the tests of object stores, built once for this user; without it those tests say that they are skipped.
+# Servers for the tests of object stores, made once for this user; without them those tests say that they are skipped.
 if [ "$kind" = test ]; then
     scripts/go_server.sh versitygw >/dev/null || echo "versitygw is not there: the tests of S3 will be skipped" >&2
+    scripts/go_server.sh fake-gcs-server >/dev/null || echo "the tests of Google Cloud Storage will be skipped" >&2
+    scripts/npm_server.sh azurite >/dev/null || echo "the tests of Azure Blob Storage will be skipped" >&2
 fi

@@ -43,7 +43,8 @@ static size_t encode(const char *alphabet, bool pad, const uint8_t *from, size_t
     char *to = out;
     for (size_t i = 0; i < size; i += 3) {
         size_t left = size - i;
-        uint32_t bits = (uint32_t)from[i] << 16 | (left > 1 ? (uint32_t)from[i + 1] << 8 : 0) | (left > 2 ? from[i + 2] : 0);
+        uint32_t bits = (uint32_t)from[i] << 16;
+        bits |= (left > 1 ? (uint32_t)from[i + 1] << 8 : 0) | (left > 2 ? from[i + 2] : 0u);
         for (size_t k = 0; k < 4; k++) {
             if (k <= left) {
                 *to++ = alphabet[bits >> (18 - 6 * k) & 63];

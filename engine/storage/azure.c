@@ -367,7 +367,8 @@ static mm_status copy(void *self, const char *from, const char *to, mm_error *er
     azure *az = self;
     const char *sas = mm_azure_auth_sas(az->auth);
     mm_http_reply reply = MM_HTTP_REPLY_INIT;
-    char *url = azure_url(az, from), *source = url != NULL ? mm_format("%s%s%s", url, sas ? "?" : "", sas ? sas : "") : NULL;
+    char *url = azure_url(az, from);
+    char *source = url != NULL ? mm_format("%s%s%s", url, sas ? "?" : "", sas ? sas : "") : NULL;
     azure_call call = {.method = "PUT", .key = to};
     mm_status status = MM_NO_MEMORY;
     bool pending = false;

@@ -1,10 +1,10 @@
 /* Who asks Azure Blob Storage: an account's key (SharedKey), a shared access signature, or an identity's token.
  *
- * In this order: with storage_use_iam an identity alone; storage_session_token (SAS); storage_secret_key; the environment's
- * AZURE_STORAGE_SAS_TOKEN and AZURE_STORAGE_KEY; an identity: AZURE_FEDERATED_TOKEN_FILE (workload identity) or
- * AZURE_CLIENT_SECRET, each with AZURE_TENANT_ID and AZURE_CLIENT_ID (AZURE_AUTHORITY_HOST says where);
- * IDENTITY_ENDPOINT with IDENTITY_HEADER; the instance metadata service (AZURE_POD_IDENTITY_AUTHORITY_HOST says where
- * it is, AZURE_CLIENT_ID which identity). */
+ * In this order: with storage_use_iam an identity alone; storage_session_token (SAS); storage_secret_key; the
+ * environment's AZURE_STORAGE_SAS_TOKEN and AZURE_STORAGE_KEY, unless AZURE_STORAGE_ACCOUNT names another account; an
+ * identity: AZURE_FEDERATED_TOKEN_FILE (workload identity) or AZURE_CLIENT_SECRET, each with AZURE_TENANT_ID and
+ * AZURE_CLIENT_ID (AZURE_AUTHORITY_HOST says where); IDENTITY_ENDPOINT with IDENTITY_HEADER; the instance metadata
+ * service (AZURE_POD_IDENTITY_AUTHORITY_HOST says where it is, AZURE_CLIENT_ID which identity). */
 #ifndef MM_STORAGE_AZURE_AUTH_H
 #define MM_STORAGE_AZURE_AUTH_H
 

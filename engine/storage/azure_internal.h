@@ -50,7 +50,7 @@ mm_status azure_object(const azure *az, const char *key, const mm_http_reply *re
                        mm_error *err) MM_MUST_USE;
 void azure_etag(const char *etag, const char *upload, char *out, size_t size);
 /* A blob's properties; abort: room for ID + 1 characters of AZURE_META_ABORT's value, NULL: not wanted. */
-#define AZURE_ID_SIZE 16
+#define AZURE_ID_SIZE MM_STORAGE_ID_SIZE
 mm_status azure_stat(azure *az, const char *key, mm_object *out, char *abort, mm_error *err) MM_MUST_USE;
 /* Header content-md5 of a body. */
 mm_status azure_md5(const mm_http_body *body, char out[AZURE_MD5_TEXT], mm_error *err) MM_MUST_USE;

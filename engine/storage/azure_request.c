@@ -183,7 +183,8 @@ static mm_status refuse(const azure *az, azure_call *call, const mm_http_reply *
 
 /* --- sending ------------------------------------------------------------------------------------ */
 
-static mm_status attempt(azure *az, azure_call *call, const char *path, bool *expired, mm_http_reply *reply, mm_error *err)
+static mm_status attempt(azure *az, azure_call *call, const char *path, bool *expired, mm_http_reply *reply,
+                         mm_error *err)
 {
     char *authorization = NULL, *url = target(az, call, path);
     mm_status status = url != NULL ? mm_azure_auth_header(az->auth, call->method, path, call->query, call->query_count,
@@ -193,7 +194,8 @@ static mm_status attempt(azure *az, azure_call *call, const char *path, bool *ex
     if (status == MM_OK) {
         status = perform(az, call, url, authorization, reply, err);
         if (status != MM_OK) {
-            mm_error_context(err, "%s/%s%s%s", az->account, az->container, call->key ? "/" : "", call->key ? call->key : "");
+            mm_error_context(err, "%s/%s%s%s", az->account, az->container, call->key ? "/" : "",
+                             call->key ? call->key : "");
         }
     }
     const char *code = mm_http_header(reply, "x-ms-error-code");
@@ -252,7 +254,8 @@ mm_status azure_object(const azure *az, const char *key, const mm_http_reply *re
 {
     const char *etag = mm_http_header(reply, "ETag"), *size = mm_http_header(reply, "Content-Length");
     if (etag == NULL) {
-        return mm_error_set(err, MM_DATA, "%s/%s/%s: the service's answer has no ETag", az->account, az->container, key);
+        return mm_error_set(err, MM_DATA, "%s/%s/%s: the service's answer has no ETag", az->account, az->container,
+                            key);
     }
     *out = (mm_object){.size = size != NULL ? strtoull(size, NULL, 10) : 0,
                        .modified_ms = mm_storage_time(mm_http_header(reply, "Last-Modified"))};

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/digest.h"
 #include "base/log.h"
 #include "storage/azure_internal.h"
@@ -15,18 +14,11 @@
 
 mm_status azure_upload_begin(void *self, const char *key, uint64_t size, char **id, mm_error *err)
 {
-    uint8_t random[AZURE_ID_SIZE / 2];
     (void)self;
     (void)key;
     (void)size;
-    char *text = malloc(AZURE_ID_SIZE + 1);
-    if (text == NULL) {
-        return mm_error_set(err, MM_NO_MEMORY, "out of memory");
-    }
-    mm_random_bytes(random, sizeof(random));
-    mm_hex(random, sizeof(random), text);
-    *id = text;
-    return MM_OK;
+    *id = mm_storage_id();
+    return *id != NULL ? MM_OK : mm_error_set(err, MM_NO_MEMORY, "out of memory");
 }
 
 static void block_id(const char *id, unsigned number, char out[MM_BASE64_SIZE(BLOCK_NAME)])
@@ -42,8 +34,8 @@ static unsigned block_number(const char *id, const char *text)
     uint8_t name[BLOCK_NAME + 4];
     size_t size, length = strlen(text);
     unsigned number = 0;
-    if (length != MM_BASE64_SIZE(BLOCK_NAME) - 1 || !mm_base64_decode(text, length, name, &size) || size != BLOCK_NAME ||
-        memcmp(name, id, AZURE_ID_SIZE) != 0 || name[AZURE_ID_SIZE] != '-') {
+    if (length != MM_BASE64_SIZE(BLOCK_NAME) - 1 || !mm_base64_decode(text, length, name, &size) ||
+        size != BLOCK_NAME || memcmp(name, id, AZURE_ID_SIZE) != 0 || name[AZURE_ID_SIZE] != '-') {
         return 0;
     }
     for (size_t i = AZURE_ID_SIZE + 1; i < BLOCK_NAME; i++) {
@@ -135,7 +127,8 @@ static mm_status commit(azure *az, const char *key, const mm_buffer *list, const
     char md5[AZURE_MD5_TEXT];
     mm_http_reply reply = MM_HTTP_REPLY_INIT;
     azure_call call = {.method = "PUT", .key = key, .body = {.bytes = list->data, .size = list->size}};
-    mm_status status = list->failed ? mm_error_set(err, MM_NO_MEMORY, "out of memory") : azure_md5(&call.body, md5, err);
+    mm_status status = list->failed ? mm_error_set(err, MM_NO_MEMORY, "out of memory")
+                                    : azure_md5(&call.body, md5, err);
     azure_query(&call, "comp", "blocklist");
     azure_header(&call, "content-md5", md5);
     azure_header(&call, "content-type", "application/xml");
@@ -147,7 +140,8 @@ static mm_status commit(azure *az, const char *key, const mm_buffer *list, const
     if (status == MM_OK) {
         status = azure_send(az, &call, &reply, err);
     }
-    if (status != MM_OK && (strcmp(call.code, "InvalidBlockList") == 0 || strcmp(call.code, "InvalidBlobOrBlock") == 0)) {
+    if (status != MM_OK &&
+        (strcmp(call.code, "InvalidBlockList") == 0 || strcmp(call.code, "InvalidBlobOrBlock") == 0)) {
         status = mm_error_set(err, MM_NOT_FOUND, "%s: blocks of upload %s are gone", key, id);
     }
     if (status == MM_OK) {

@@ -39,7 +39,8 @@ mm_status mm_endpoint_parse(const char *option, const char *text, mm_endpoint *o
     char *port = good ? part(url, CURLUPART_PORT) : NULL, *path = good ? part(url, CURLUPART_PATH) : NULL;
     char *user = good ? part(url, CURLUPART_USER) : NULL, *query = good ? part(url, CURLUPART_QUERY) : NULL;
     char *fragment = good ? part(url, CURLUPART_FRAGMENT) : NULL;
-    if (scheme == NULL || host == NULL || path == NULL || (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0)) {
+    if (scheme == NULL || host == NULL || path == NULL ||
+        (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0)) {
         mm_error_set(err, MM_CONFIG, "%s: '%s' is not http://host:port or https://host:port", option, text);
         goto out;
     }

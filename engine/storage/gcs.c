@@ -165,8 +165,8 @@ static mm_status check_read(const gcs *g, const char *key, const mm_http_reply *
     if (reply->status != 206 || range == NULL ||
         sscanf(range, "bytes %" SCNu64 "-%" SCNu64 "/%" SCNu64, &from, &to, &total) != 3 || from != offset ||
         to - from != size - 1) {
-        return mm_error_set(err, MM_UNAVAILABLE, "gs://%s/%s: the answer to a read at byte %" PRIu64 " is another range "
-                            "(HTTP %ld, %.60s)", g->bucket, key, offset, reply->status, range ? range : "no range");
+        return mm_error_set(err, MM_UNAVAILABLE, "gs://%s/%s: the answer to a read at byte %" PRIu64 " is another "
+                            "range (HTTP %ld, %.60s)", g->bucket, key, offset, reply->status, range ? range : "no range");
     }
     if (size == total && reply_crc32c(reply, &crc) && crc != mm_crc32c(0, bytes, size)) {
         return mm_error_set(err, MM_UNAVAILABLE, "gs://%s/%s arrived damaged: CRC-32C %08" PRIx32 ", not %08" PRIx32,

@@ -11,13 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/digest.h"
 #include "base/json_text.h"
 #include "storage/gcs_internal.h"
 
 #define COMPOSE_MAX 32u
-#define ID_SIZE 16
 #define NUMBER_SIZE 5
 #define UPLOAD_ID "mmresume-upload" /* metadata of what an upload composed */
 
@@ -34,18 +32,11 @@ static char *name_of(const char *key, const char *id, const char *kind, unsigned
 
 mm_status gcs_upload_begin(void *self, const char *key, uint64_t size, char **id, mm_error *err)
 {
-    uint8_t random[ID_SIZE / 2];
     (void)self;
     (void)key;
     (void)size;
-    char *text = malloc(ID_SIZE + 1);
-    if (text == NULL) {
-        return mm_error_set(err, MM_NO_MEMORY, "out of memory");
-    }
-    mm_random_bytes(random, sizeof(random));
-    mm_hex(random, sizeof(random), text);
-    *id = text;
-    return MM_OK;
+    *id = mm_storage_id();
+    return *id != NULL ? MM_OK : mm_error_set(err, MM_NO_MEMORY, "out of memory");
 }
 
 /* --- parts -------------------------------------------------------------------------------------- */
@@ -59,7 +50,8 @@ mm_status gcs_upload_part(void *self, const char *key, const char *id, mm_part *
     mm_object out;
     uint32_t crc = 0;
     char *name = name_of(key, id, "", part->number);
-    mm_status status = name != NULL ? mm_body_crc32c(body, &crc, err) : mm_error_set(err, MM_NO_MEMORY, "out of memory");
+    mm_status status = name != NULL ? mm_body_crc32c(body, &crc, err)
+                                    : mm_error_set(err, MM_NO_MEMORY, "out of memory");
     if (status == MM_OK) {
         gcs_call call = {.method = "POST", .key = name, .headers = {"Content-Type: application/octet-stream"},
                          .header_count = 1, .body = *body};
@@ -79,8 +71,8 @@ mm_status gcs_upload_part(void *self, const char *key, const char *id, mm_part *
         status = gcs_object_read(g, name, root, &object, err);
     }
     if (status == MM_OK && (object.size != body->size || object.crc32c != crc)) {
-        status = mm_error_set(err, MM_UNAVAILABLE, "gs://%s/%s arrived damaged: %" PRIu64 " bytes with CRC-32C %08" PRIx32
-                              ", sent were %" PRIu64 " with %08" PRIx32, g->bucket, name, object.size, object.crc32c,
+        status = mm_error_set(err, MM_UNAVAILABLE, "gs://%s/%s arrived damaged: %" PRIu64 " bytes with CRC-32C "
+                              "%08" PRIx32 ", sent were %" PRIu64 " with %08" PRIx32, g->bucket, name, object.size, object.crc32c,
                               body->size, crc);
     }
     if (status == MM_OK) {
@@ -220,7 +212,8 @@ static void append_sources(mm_buffer *out, const char *id, const piece *pieces, 
 }
 
 /* Makes `name` of at most COMPOSE_MAX pieces and proves it. */
-static mm_status compose(gcs *g, const char *name, const char *id, const piece *pieces, size_t count, gcs_object *out, mm_error *err)
+static mm_status compose(gcs *g, const char *name, const char *id, const piece *pieces, size_t count,
+                         gcs_object *out, mm_error *err)
 {
     cJSON *root = NULL;
     gcs_object made;
@@ -246,8 +239,8 @@ static mm_status compose(gcs *g, const char *name, const char *id, const piece *
         status = gcs_object_read(g, name, root, &made, err);
     }
     if (status == MM_OK && (made.size != size || made.crc32c != crc)) {
-        status = mm_error_set(err, MM_MISMATCH, "gs://%s/%s was composed of %zu parts to %" PRIu64 " bytes with CRC-32C "
-                              "%08" PRIx32 ", not %" PRIu64 " with %08" PRIx32, g->bucket, name, count, made.size,
+        status = mm_error_set(err, MM_MISMATCH, "gs://%s/%s was composed of %zu parts to %" PRIu64 " bytes with "
+                              "CRC-32C %08" PRIx32 ", not %" PRIu64 " with %08" PRIx32, g->bucket, name, count, made.size,
                               made.crc32c, size, crc);
     }
     if (status == MM_OK) {

@@ -128,6 +128,9 @@ mm_status mm_body_md5(const mm_http_body *body, uint8_t out[16], mm_error *err) 
 mm_status mm_body_crc32c(const mm_http_body *body, uint32_t *out, mm_error *err) MM_MUST_USE;
 /* Appends text percent-encoded: all but A-Z a-z 0-9 - . _ ~, and '/' where keep_slash. Source: RFC 3986. */
 void mm_percent_encode(mm_buffer *out, const char *text, bool keep_slash);
+/* A random id of an upload, lower-case hexadecimal digits. malloc'd; NULL: no memory. */
+#define MM_STORAGE_ID_SIZE 16
+char *mm_storage_id(void);
 /* "Sat, 21 Nov 2026 01:02:03 GMT" or "2026-11-21T01:02:03.000Z" as wall milliseconds; 0: neither. */
 int64_t mm_storage_time(const char *text);
 

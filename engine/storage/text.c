@@ -9,6 +9,7 @@
 #include <curl/curl.h>
 #include <openssl/evp.h>
 
+#include "base/clock.h"
 #include "base/digest.h"
 #include "storage/storage_internal.h"
 
@@ -99,6 +100,17 @@ void mm_percent_encode(mm_buffer *out, const char *text, bool keep_slash)
         else
             mm_buffer_printf(out, "%%%02X", (unsigned)(unsigned char)c);
     }
+}
+
+char *mm_storage_id(void)
+{
+    uint8_t random[MM_STORAGE_ID_SIZE / 2];
+    char *id = malloc(MM_STORAGE_ID_SIZE + 1);
+    if (id != NULL) {
+        mm_random_bytes(random, sizeof(random));
+        mm_hex(random, sizeof(random), id);
+    }
+    return id;
 }
 
 int64_t mm_storage_time(const char *text)

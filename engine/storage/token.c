@@ -171,8 +171,8 @@ mm_status mm_credentials_file(const char *path, char **out, size_t *size, mm_err
     if (text == NULL) {
         status = mm_error_set(err, MM_NO_MEMORY, "out of memory");
     } else if (ferror(file) || got == 0 || got > CREDENTIALS_MAX) {
-        status = mm_error_set(err, MM_CONFIG, "credentials file %s: %s", path,
-                              ferror(file) ? "it cannot be read" : got == 0 ? "it is empty" : "it is larger than 1 MiB");
+        const char *why = ferror(file) ? "it cannot be read" : got == 0 ? "it is empty" : "it is larger than 1 MiB";
+        status = mm_error_set(err, MM_CONFIG, "credentials file %s: %s", path, why);
     }
     fclose(file);
     if (status != MM_OK) {

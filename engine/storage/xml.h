@@ -13,8 +13,9 @@
 #define MM_XML_PATH 512
 
 /* Called at the end of every element, in the document's order, so children before their parent. path: the names
- * from the root on, "ListBucketResult/Contents/Key", without prefixes. text: what stands in an
- * element without children, entities decoded, NUL behind it; "" for one with children. A status other than MM_OK ends the walk and is returned. */
+ * from the root on, "ListBucketResult/Contents/Key", without prefixes. text: what stands in an element without
+ * children, entities decoded, NUL behind it; "" for one with children. A status other than MM_OK ends the walk and is
+ * returned. */
 typedef mm_status (*mm_xml_fn)(void *context, const char *path, const char *text, mm_error *err);
 
 /* bytes: UTF-8, at most 256 MiB, need no NUL. MM_DATA: not well-formed, with the byte; deeper than MM_XML_DEPTH or

@@ -31,7 +31,8 @@ import object_servers
 import servers
 
 ROOT = os.environ.get("MM_ROOT") or os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
-ACCOUNT, KEY = "testaccount", base64.b64encode(b"a key of sixty-four bytes, as accounts have them, for one test.." ).decode()
+ACCOUNT = "testaccount"
+KEY = base64.b64encode(b"a key of sixty-four bytes, as accounts have them, for one test..").decode()
 
 
 def _npm_program(name):
@@ -217,7 +218,8 @@ class _Service:
                 path, _, query = self.path.partition("?")
                 size = int(self.headers.get("Content-Length") or 0)
                 form = dict(urllib.parse.parse_qsl(self.rfile.read(size).decode()))
-                status, answer = service.reply(self.command, path, dict(urllib.parse.parse_qsl(query)), self.headers, form)
+                query = dict(urllib.parse.parse_qsl(query))
+                status, answer = service.reply(self.command, path, query, self.headers, form)
                 body = json.dumps(answer).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
@@ -287,14 +289,16 @@ class GoogleTokens(_Service):
         try:
             head, claims, signature = assertion.split(".")
             pad = lambda text: base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))  # noqa: E731
-            self.key.public_key().verify(pad(signature), f"{head}.{claims}".encode(), padding.PKCS1v15(), hashes.SHA256())
+            signed = f"{head}.{claims}".encode()
+            self.key.public_key().verify(pad(signature), signed, padding.PKCS1v15(), hashes.SHA256())
             head, claims = json.loads(pad(head)), json.loads(pad(claims))
         except Exception as error:  # whatever is malformed in it
             return f"signature: {type(error).__name__}"
         now = time.time()
         if head != {"alg": "RS256", "typ": "JWT", "kid": "k1"}:
             return f"header {head}"
-        if (claims["iss"], claims["scope"], claims["aud"]) != ("mover@project.iam.example", self.SCOPE, self.uri + "/token"):
+        asked = claims["iss"], claims["scope"], claims["aud"]
+        if asked != ("mover@project.iam.example", self.SCOPE, self.uri + "/token"):
             return f"claims {claims}"
         return None if now - 60 < claims["iat"] <= now + 1 and claims["exp"] - claims["iat"] == 3600 else "times"
 
@@ -329,7 +333,8 @@ class EntraTokens(_Service):
         claims = {"aud": "https://storage.azure.com/", "iss": "https://sts.windows.net/a-tenant/", "iat": now - 60,
                   "nbf": now - 60, "exp": now + age}
         self.ways.append(way)
-        token = ".".join(_url64(json.dumps(part).encode()) for part in ({"alg": "none", "typ": "JWT"}, claims)) + ".c2ln"
+        parts = {"alg": "none", "typ": "JWT"}, claims
+        token = ".".join(_url64(json.dumps(part).encode()) for part in parts) + ".c2ln"
         return 200, {"access_token": token, "expires_in": "3600", "expires_on": str(now + 3600), "token_type": "Bearer"}
 
     def reply(self, method, path, query, headers, form):
@@ -341,7 +346,8 @@ class EntraTokens(_Service):
             good = headers.get("X-IDENTITY-HEADER") == "the header" and resource
             return self._give(("app service", query.get("client_id"))) if good else (401, {"error": "unauthorized"})
         if method == "POST" and path == "/a-tenant/oauth2/v2.0/token":
-            scope = form.get("scope") == "https://storage.azure.com/.default" and form.get("grant_type") == "client_credentials"
+            asked = form.get("scope"), form.get("grant_type")
+            scope = asked == ("https://storage.azure.com/.default", "client_credentials")
             if scope and form.get("client_assertion") == "the assertion" and \
                     form.get("client_assertion_type") == "urn:ietf:params:oauth:client-assertion-type:jwt-bearer":
                 return self._give(("workload", form.get("client_id")))

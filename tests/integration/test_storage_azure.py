@@ -172,7 +172,8 @@ class Identity(Cases, unittest.TestCase):
         with cloud_servers.EntraTokens() as tokens:
             entra["AZURE_AUTHORITY_HOST"] = tokens.uri
             self.check(tokens, {**entra, "AZURE_CLIENT_SECRET": "the secret"}, ("application", "a-client"))
-            self.refused("AUTH", ["AADSTS7000215"], "stat", self.url("x"), env={**entra, "AZURE_CLIENT_SECRET": "wrong"})
+            self.refused("AUTH", ["AADSTS7000215"], "stat", self.url("x"),
+                         env={**entra, "AZURE_CLIENT_SECRET": "wrong"})
 
     def test_a_token_that_ended_early_is_replaced(self):
         with cloud_servers.EntraTokens(ages=(-10, 3600)) as tokens:

@@ -119,7 +119,8 @@ class Tokens(_Gcs, unittest.TestCase):
 
     def test_a_token_that_ends_in_the_middle_is_replaced(self):
         self.way.clear()
-        self.way.on(lambda request: self.is_part(request) and self.tokens.lets_through(request), "call", nth=2, function=lambda _: self.tokens.good.clear())
+        self.way.on(lambda request: self.is_part(request) and self.tokens.lets_through(request), "call", nth=2,
+                    function=lambda _: self.tokens.good.clear())
         self.tokens.guard(self.way)
         options = self.credentials(self.tokens.service_account())
         self.tool("upload", self.url("middle"), self.large, self.path("state-middle"), "1", options=options)
@@ -202,7 +203,8 @@ class HmacKeys(_Gcs, unittest.TestCase):
         self.assertEqual(there, self.large_bytes)
         self.assertEqual(self.tool("read", self.url("by hmac"), "5", "10"), self.large_bytes[5:15])
         self.assertEqual(self.listed(""), ["by hmac"])
-        self.assertTrue(all("/auto/s3/aws4_request" in request.headers["authorization"] for request in self.way.requests))
+        for request in self.way.requests:
+            self.assertIn("/auto/s3/aws4_request", request.headers["authorization"])
         self.forget("by hmac")
         self.refused("AUTH", ["by hmac"], "stat", self.url("by hmac"), options={"storage_secret_key": "wrong"})
 

@@ -117,7 +117,8 @@ static mm_status op_put(const call *c, mm_error *err)
     if (bytes == NULL) {
         return mm_error_errno(err, MM_IO, "%s", c->argv[0]);
     }
-    mm_status status = mm_storage_put(c->storage, c->key, bytes, size, c->argc > 1 && strcmp(c->argv[1], "fresh") == 0, err);
+    bool fresh = c->argc > 1 && strcmp(c->argv[1], "fresh") == 0;
+    mm_status status = mm_storage_put(c->storage, c->key, bytes, size, fresh, err);
     free(bytes);
     return status;
 }
@@ -156,8 +157,9 @@ static mm_status op_upload(const call *c, mm_error *err)
     size_t size;
     mm_object object;
     char *state = read_file(c->argv[1], &size);
+    unsigned connections = c->argc > 2 ? (unsigned)strtoul(c->argv[2], NULL, 10) : 0;
     mm_upload upload = {.path = c->argv[0], .key = c->key, .state = state, .progress = keep_state,
-                        .context = c->argv[1], .connections = c->argc > 2 ? (unsigned)strtoul(c->argv[2], NULL, 10) : 0};
+                        .context = c->argv[1], .connections = connections};
     mm_status status = mm_storage_upload(c->storage, &upload, &object, err);
     if (status == MM_OK) {
         print_object(&object);

@@ -37,9 +37,9 @@ static void digests_are_those_of_their_specifications(void **state)
 static void base64_goes_both_ways(void **state)
 {
     (void)state;
-    static const char *const rows[][2] = {/* RFC 4648, section 10 */
-                                          {"", ""},         {"f", "Zg=="},         {"fo", "Zm8="},        {"foo", "Zm9v"},
-                                          {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="}, {"foobar", "Zm9vYmFy"}};
+    /* RFC 4648, section 10 */
+    static const char *const rows[][2] = {{"", ""}, {"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"}, {"foob", "Zm9vYg=="},
+                                          {"fooba", "Zm9vYmE="}, {"foobar", "Zm9vYmFy"}};
     for (size_t i = 0; i < MM_COUNT(rows); i++) {
         char text[32];
         uint8_t back[32];

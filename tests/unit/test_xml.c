@@ -33,7 +33,8 @@ static void every_element_comes_at_its_end_with_path_and_text(void **state)
 {
     (void)state;
     expect_walk("\xEF\xBB\xBF<?xml version=\"1.0\"?>\n<!-- a > b -->\n"
-                "<List xmlns=\"http://x/\"><Item a='/>'>\n <Key>k 1</Key>\n <Size >7</Size ></Item><Item/><Next /></List>\n",
+                "<List xmlns=\"http://x/\"><Item a='/>'>\n <Key>k 1</Key>\n <Size >7</Size ></Item><Item/><Next /></List>"
+                "\n",
                 "List/Item/Key=k 1;List/Item/Size=7;List/Item=;List/Item=;List/Next=;List=;");
     expect_walk("<a:b xmlns:a='u'><a:c>1</a:c></a:b>", "b/c=1;b=;");
 }
@@ -50,10 +51,12 @@ static void what_is_not_well_formed_is_refused_with_the_byte(void **state)
 {
     (void)state;
     static const char *const bad[] = {
-        "", " ", "x", "<a>", "<a></b>", "</a>", "<a/><b/>", "<a/>x", "<a", "<a b='></a>", "<a>&nbsp;</a>", "<a>&#0;</a>",
-        "<a>&#xD800;</a>", "<a>&#x110000;</a>", "<a>&#;</a>", "<a>&#x;</a>", "<a>&", "<!DOCTYPE a [<!ENTITY b 'c'>]><a/>",
+        "", " ", "x", "<a>", "<a></b>", "</a>", "<a/><b/>", "<a/>x", "<a", "<a b='></a>", "<a>&nbsp;</a>",
+        "<a>&#0;</a>", "<a>&#xD800;</a>", "<a>&#x110000;</a>", "<a>&#;</a>", "<a>&#x;</a>", "<a>&",
+        "<!DOCTYPE a [<!ENTITY b 'c'>]><a/>",
         "<a><![CDATA[x]]</a>", "<a><!-- </a>", "<?xml", "<a><></a>", "<a><b<c/></b></a>",
-        "<a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a></a></a></a></a></a></a></a></a></a></a></a></a></a></a></a></a></a>"};
+        "<a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a>"
+        "</a></a></a></a></a></a></a></a></a></a></a></a></a></a></a></a></a>"};
     for (size_t i = 0; i < MM_COUNT(bad); i++) {
         mm_buffer seen = MM_BUFFER_INIT;
         mm_error err = MM_ERROR_INIT;
