@@ -75,7 +75,11 @@ bool mm_parquet_hybrid_u32(mm_parquet_hybrid *h, uint32_t *out, size_t n)
         if (h->left == 0 && !next_run(h))
             return false;
         size_t count = h->left < n ? (size_t)h->left : n;
-        if (h->packed) {
+        if (h->packed && h->bits == 8) { /* bytes as they are: vectors of bytes */
+            for (size_t i = 0; i < count; i++)
+                out[i] = h->begin[h->bit / 8 + i];
+            h->bit += 8 * count;
+        } else if (h->packed) {
             for (size_t i = 0; i < count; i++, h->bit += h->bits)
                 out[i] = packed_at(h, h->bit);
         } else {

@@ -217,6 +217,7 @@ typedef struct mm_parquet_pages {
     mm_parquet_block window, body, dictionary_body, starts;
     uint64_t window_at;
     size_t window_size;
+    bool passing; /* the page before was passed over, perhaps the next one is too */
     mm_parquet_dictionary dictionary;
 
     /* the page whose header was read last */

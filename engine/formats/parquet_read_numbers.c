@@ -168,14 +168,15 @@ static size_t width_of(mm_type type)
     return type == MM_TYPE_BINARY_VECTOR ? 1 : mm_type_width(type, 0);
 }
 
-/* The one that carries vectors of bytes: a bit outside the low 8 of any value shows in the sum of all. */
-static bool narrow_bytes(const uint8_t *in, size_t n, uint8_t *out)
+/* The ones that carry vectors of bytes (offset 0) and of Int8 (128): a value outside the range shows in the bits of all
+ * together. */
+static bool narrow_bytes(const uint8_t *in, size_t n, uint32_t offset, uint8_t *out)
 {
     uint32_t seen = 0;
     for (size_t i = 0; i < n; i++) {
         uint32_t value;
         memcpy(&value, in + 4 * i, 4);
-        seen |= value;
+        seen |= value + offset;
         out[i] = (uint8_t)value;
     }
     return seen <= 255;
@@ -187,7 +188,9 @@ const char *mm_parquet_convert(const mm_parquet_leaf *leaf, size_t width, const 
     mm_parquet_kind kind = leaf->kind;
     size_t out_width = width_of(type);
     bool all_bytes = kind == MM_PARQUET_KIND_UINT32 || (kind == MM_PARQUET_KIND_INT32 && leaf->bits > 8);
-    if (type == MM_TYPE_BINARY_VECTOR && all_bytes && narrow_bytes(in, n, out))
+    if (type == MM_TYPE_BINARY_VECTOR && all_bytes && narrow_bytes(in, n, 0, out))
+        return NULL;
+    if (type == MM_TYPE_INT8 && kind == MM_PARQUET_KIND_INT32 && narrow_bytes(in, n, 128, out))
         return NULL;
     for (size_t i = 0; i < n; i++, in += width, out += out_width) {
         const char *wrong = NULL;

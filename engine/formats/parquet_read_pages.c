@@ -9,9 +9,11 @@
 #include "formats/parquet_read_internal.h"
 #include "formats/parquet_thrift_read.h"
 
-/* What is read from an input at once, unless a page is larger. */
+/* What is read from an input at once, unless a page is larger; while pages are passed over, only their headers. */
 #define READ_LOCAL ((size_t)256 << 10)
 #define READ_REMOTE ((size_t)4 << 20)
+#define PASS_LOCAL ((size_t)4 << 10)
+#define PASS_REMOTE ((size_t)64 << 10)
 #define HEAD_USUAL 512
 
 /* Fields that only a reader asks for. */
@@ -82,7 +84,8 @@ static mm_status fetch(mm_parquet_pages *pages, uint64_t at, size_t size, const 
 {
     uint64_t window_end = pages->window_at + pages->window_size;
     if (at < pages->window_at || at + size > window_end) {
-        size_t usual = pages->input->remote ? READ_REMOTE : READ_LOCAL;
+        size_t usual = pages->passing ? (pages->input->remote ? PASS_REMOTE : PASS_LOCAL)
+                                      : (pages->input->remote ? READ_REMOTE : READ_LOCAL);
         uint64_t rest = pages->end - at;
         size_t want = size > usual ? size : usual, keep = 0;
         if (want > rest)
@@ -112,6 +115,7 @@ void mm_parquet_pages_open(mm_parquet_pages *pages, const mm_parquet_chunk *chun
     pages->values_left = chunk->values;
     pages->window_at = chunk->begin;
     pages->window_size = 0;
+    pages->passing = false;
     pages->dictionary.there = false;
 }
 
@@ -371,10 +375,16 @@ mm_status mm_parquet_pages_head(mm_parquet_pages *pages, mm_error *err)
     return MM_OK;
 }
 
-void mm_parquet_pages_pass(mm_parquet_pages *pages)
+static void behind_page(mm_parquet_pages *pages, bool passing)
 {
     pages->at += pages->stored;
     pages->values_left -= pages->page_values;
+    pages->passing = passing;
+}
+
+void mm_parquet_pages_pass(mm_parquet_pages *pages)
+{
+    behind_page(pages, true);
 }
 
 static unsigned bits_of(uint8_t level)
@@ -463,6 +473,6 @@ mm_status mm_parquet_pages_load(mm_parquet_pages *pages, mm_error *err)
                                                size > 0 ? values : nothing, size, &pages->dictionary);
     if (wrong != NULL)
         return bad(pages, pages->stored_at, err, wrong);
-    mm_parquet_pages_pass(pages);
+    behind_page(pages, false);
     return MM_OK;
 }

@@ -136,6 +136,9 @@ def wanted(field, column):
     kind = column.type
     if pyarrow.types.is_temporal(kind):
         column = column.cast(pyarrow.int32() if kind.bit_width == 32 else pyarrow.int64())
+    if field["type"] == "FloatVector" and pyarrow.types.is_float32(getattr(kind, "value_type", None) or pyarrow.null()):
+        # not by way of Python's floats, which change the bits of a signalling NaN
+        return [v.values.to_numpy().tobytes() if v.is_valid else None for v in column]
     values = column.to_pylist()
     if field["type"].endswith("Vector") and field["type"] != "SparseFloatVector":
         return [None if v is None else vector_bytes(field, v) for v in values]
