@@ -22,8 +22,8 @@ static mm_status read_integer(mm_json *json, int bits, int64_t *out, mm_error *e
         return status;
     int spare = 64 - bits;
     if (!mm_number_int64(&number, out) || (int64_t)((uint64_t)*out << spare) >> spare != *out)
-        return mm_json_bad(json, number.text, err, "%.*s is no integer of %d bits", (int)(number.size < 40 ? number.size : 40),
-                           (const char *)number.text, bits);
+        return mm_json_bad(json, number.text, err, "%.*s is no integer of %d bits",
+                           (int)(number.size < 40 ? number.size : 40), (const char *)number.text, bits);
     return MM_OK;
 }
 

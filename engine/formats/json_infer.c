@@ -162,13 +162,14 @@ static mm_status type_of(const guess *from, mm_field *field, const char *name, m
         char shown[MM_JSON_SHOWN];
         mm_json_show(from->name, strlen(from->name), shown);
         return mm_error_set(err, MM_DATA,
-                            "%s: the type of field %s cannot be told from the first rows; say it in source.schema", name,
-                            shown);
+                            "%s: the type of field %s cannot be told from the first rows; say it in source.schema",
+                            name, shown);
     }
     return MM_OK;
 }
 
-mm_status mm_json_guess_schema(const mm_json_guess *all, const char *name, mm_arena *arena, mm_schema **out, mm_error *err)
+mm_status mm_json_guess_schema(const mm_json_guess *all, const char *name, mm_arena *arena, mm_schema **out,
+                               mm_error *err)
 {
     mm_schema draft = {.name = "", .field_count = all->count};
     draft.fields = calloc(all->count > 0 ? all->count : 1, sizeof(*draft.fields));
@@ -176,7 +177,8 @@ mm_status mm_json_guess_schema(const mm_json_guess *all, const char *name, mm_ar
         return mm_error_set(err, MM_NO_MEMORY, "%s: out of memory for a schema", name);
     mm_status status = MM_OK;
     if (all->count == 0)
-        status = mm_error_set(err, MM_DATA, "%s: there is no row to tell the fields from; say them in source.schema", name);
+        status = mm_error_set(err, MM_DATA, "%s: there is no row to tell the fields from; say them in source.schema",
+                              name);
     for (size_t i = 0; status == MM_OK && i < all->count; i++) {
         draft.fields[i] = (mm_field){.name = all->fields[i].name, .nullable = all->fields[i].objects < all->objects};
         status = type_of(&all->fields[i], &draft.fields[i], name, err);

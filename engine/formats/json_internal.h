@@ -93,7 +93,8 @@ mm_status mm_json_read_count(mm_format_reader *reader, uint64_t *rows, mm_error 
 mm_status mm_json_read_parts(mm_format_reader *reader, uint64_t bytes, mm_format_part_fn emit, void *context,
                              mm_error *err);
 mm_status mm_json_read_seek(mm_format_reader *reader, const mm_format_part *part, uint64_t row, mm_error *err);
-mm_status mm_json_read_next(mm_format_reader *reader, size_t max_rows, size_t max_bytes, mm_batch *batch, mm_error *err);
+mm_status mm_json_read_next(mm_format_reader *reader, size_t max_rows, size_t max_bytes, mm_batch *batch,
+                            mm_error *err);
 void mm_json_read_close(mm_format_reader *reader);
 
 #endif

@@ -271,7 +271,9 @@ uint64_t mm_json_window_line(const mm_json_window *w, uint64_t at)
     uint64_t line = 1;
     if (at > w->input->size)
         at = w->input->size;
-    uint8_t *bytes = at <= LINES_MAX || w->input->map != NULL ? malloc(at < READ_BYTES ? (size_t)at + 1 : READ_BYTES) : NULL;
+    if (at > LINES_MAX && w->input->map == NULL)
+        return 0;
+    uint8_t *bytes = malloc(at < READ_BYTES ? (size_t)at + 1 : READ_BYTES);
     if (bytes == NULL)
         return 0;
     for (uint64_t done = 0; done < at;) {

@@ -141,7 +141,8 @@ static const char *put_json(mm_buffer *out, const uint8_t *bytes, size_t size, b
     const char *text = (const char *)bytes;
     if (!mm_json_valid(text, size))
         return "not JSON";
-    if (!as_text && text[0] == '{' && text[size - 1] == '}' && memchr(text, '\n', size) == NULL && memchr(text, '\r', size) == NULL)
+    if (!as_text && text[0] == '{' && text[size - 1] == '}' && memchr(text, '\n', size) == NULL &&
+        memchr(text, '\r', size) == NULL)
         mm_buffer_append(out, text, size);
     else
         mm_json_put_string(out, text, size); /* what is JSON is UTF-8 */

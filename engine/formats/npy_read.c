@@ -47,8 +47,8 @@ static mm_status read_header(mm_npy_file *file, mm_error *err)
     }
     free(bytes);
     if (status == MM_END)
-        return mm_error_set(err, MM_DATA, "%s: byte %" PRIu64 ": the file ends in the middle of its header", input->name,
-                            input->size);
+        return mm_error_set(err, MM_DATA, "%s: byte %" PRIu64 ": the file ends in the middle of its header",
+                            input->name, input->size);
     return status == MM_DATA ? mm_error_context(err, "%s", input->name) : status;
 }
 
@@ -113,8 +113,8 @@ static mm_status open_files(mm_format_reader *reader, const mm_format_read_args 
         if (status != MM_OK)
             return status;
         if (file->rows != reader->files[0].rows)
-            return mm_error_set(err, MM_DATA, "%s: %" PRIu64 " rows, and %s has %" PRIu64, file->input->name, file->rows,
-                                reader->files[0].input->name, reader->files[0].rows);
+            return mm_error_set(err, MM_DATA, "%s: %" PRIu64 " rows, and %s has %" PRIu64, file->input->name,
+                                file->rows, reader->files[0].input->name, reader->files[0].rows);
         if (given == NULL)
             mm_npy_infer(file, &draft.fields[i]);
         const mm_field *field = given != NULL ? &given->fields[i] : &draft.fields[i];
@@ -176,7 +176,8 @@ static size_t row_bytes(const mm_format_reader *reader)
     return bytes;
 }
 
-mm_status mm_npy_read_parts(mm_format_reader *reader, uint64_t bytes, mm_format_part_fn emit, void *context, mm_error *err)
+mm_status mm_npy_read_parts(mm_format_reader *reader, uint64_t bytes, mm_format_part_fn emit, void *context,
+                            mm_error *err)
 {
     uint64_t width = row_bytes(reader), rows = bytes / width > 0 ? bytes / width : 1;
     mm_status status = MM_OK;
@@ -230,8 +231,8 @@ static mm_status read_rows(mm_format_reader *reader, const mm_npy_file *file, ui
     return status;
 }
 
-static mm_status fill_column(mm_format_reader *reader, const mm_npy_file *file, uint64_t row, size_t rows, mm_batch *batch,
-                             mm_column *to, mm_error *err)
+static mm_status fill_column(mm_format_reader *reader, const mm_npy_file *file, uint64_t row, size_t rows,
+                             mm_batch *batch, mm_column *to, mm_error *err)
 {
     bool fortran = file->info.fortran && file->columns > 1;
     if (to->offsets != NULL && (to->values = mm_arena_array(&batch->arena, rows, file->width)) == NULL)

@@ -7,8 +7,8 @@
 
 typedef struct mm_npy_file mm_npy_file;
 /* `rows` rows, row-major, to rows [at, at + rows) of the column; `row`: the first one's number, for messages. */
-typedef mm_status (*mm_npy_convert)(const mm_npy_file *file, const uint8_t *from, uint64_t row, size_t rows, mm_column *to,
-                                size_t at, mm_error *err);
+typedef mm_status (*mm_npy_convert)(const mm_npy_file *file, const uint8_t *from, uint64_t row, size_t rows,
+                                    mm_column *to, size_t at, mm_error *err);
 
 struct mm_npy_file {
     const mm_input *input;

@@ -165,8 +165,8 @@ mm_status mm_tables_find(mm_source *source, mm_error *err)
     else
         memset(collections, 0, count * sizeof(*collections));
     if (status == MM_OK && manifests == 0 && source->format == NULL)
-        status = mm_error_set(err, MM_NOT_FOUND, "%s: no %s is there; `mmresume dump` writes it last", objects.items[0].location,
-                              MM_MANIFEST_NAME);
+        status = mm_error_set(err, MM_NOT_FOUND, "%s: no %s is there; `mmresume dump` writes it last",
+                              objects.items[0].location, MM_MANIFEST_NAME);
     if (status == MM_OK && manifests == 0)
         status = mm_tables_from_files(source, &objects, &collections[0], err);
     for (size_t i = 0; status == MM_OK && manifests > 0 && i < objects.count; i++)

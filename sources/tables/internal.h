@@ -85,7 +85,8 @@ mm_status mm_tables_find(mm_source *source, mm_error *err);
 bool mm_tables_is_ours(const mm_source *source, const char *location);
 /* The format of a file, by its name; not NULL for one that is ours. */
 const mm_format_driver *mm_tables_format_of(const mm_source *source, const char *location);
-mm_status mm_tables_from_files(mm_source *source, const mm_table_objects *objects, mm_table_collection *out, mm_error *err);
+mm_status mm_tables_from_files(mm_source *source, const mm_table_objects *objects, mm_table_collection *out,
+                               mm_error *err);
 /* manifest: the object of that name among the others. */
 mm_status mm_tables_from_manifest(mm_source *source, const mm_table_objects *objects, const mm_table_object *manifest,
                                   mm_table_collection *out, mm_error *err);

@@ -48,7 +48,8 @@ mm_status mm_tables_unit_open(const mm_source *source, const mm_table_unit *unit
     *out = (mm_table_open){NULL, NULL, 0, NULL};
     out->inputs = calloc(unit->file_count, sizeof(*out->inputs));
     out->names = calloc(unit->file_count, sizeof(*out->names));
-    mm_status status = out->inputs != NULL && out->names != NULL ? open_inputs(source, unit, field, out, err) : no_memory(err);
+    bool room = out->inputs != NULL && out->names != NULL;
+    mm_status status = room ? open_inputs(source, unit, field, out, err) : no_memory(err);
     mm_format_read_args args = {.inputs = (const mm_input *const *)out->inputs, .names = out->names,
                                 .count = out->count, .schema = schema};
     if (status == MM_OK)
@@ -69,7 +70,8 @@ size_t mm_tables_spec_print(const mm_table_extent *extent, char out[MM_TABLE_SPE
     return (size_t)size;
 }
 
-mm_status mm_tables_spec_parse(const mm_table_collection *c, const mm_extent *extent, mm_table_extent *out, mm_error *err)
+mm_status mm_tables_spec_parse(const mm_table_collection *c, const mm_extent *extent, mm_table_extent *out,
+                               mm_error *err)
 {
     char text[MM_TABLE_SPEC];
     uint64_t numbers[4];
@@ -83,7 +85,8 @@ mm_status mm_tables_spec_parse(const mm_table_collection *c, const mm_extent *ex
     *out = (mm_table_extent){numbers[0], {.first = numbers[1], .rows = numbers[2], .at = numbers[3]}};
     if (*at != '\0' || out->unit >= c->unit_count || out->part.rows != extent->rows ||
         !mm_add_u64(out->part.first, out->part.rows, &end) || end > c->units[out->unit].rows)
-        return mm_error_set(err, MM_CHANGED, "%s: the files are others than those of the plan (extent %s)", c->place, text);
+        return mm_error_set(err, MM_CHANGED, "%s: the files are others than those of the plan (extent %s)", c->place,
+                            text);
     return MM_OK;
 }
 

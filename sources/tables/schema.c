@@ -60,7 +60,8 @@ static mm_status no_primary(const mm_source *source, const mm_table_collection *
     mm_buffer names = MM_BUFFER_INIT;
     name_fields(c->in_files, &names);
     mm_status status = mm_error_set(err, MM_CONFIG,
-                                    "%s: there is no field `%s` among %s; set source.id_field to the primary key's name%s",
+                                    "%s: there is no field `%s` among %s; set source.id_field to the primary key's "
+                                    "name%s",
                                     c->place, source->id_field, names.data != NULL ? names.data : "none",
                                     c->manifest ? "" : ", or source.number_rows: true to number the rows");
     mm_buffer_free(&names);
@@ -137,7 +138,8 @@ static mm_status count_rows(mm_source *source, mm_table_collection *c, mm_error 
     }
     if (status == MM_OK && c->numbered && c->rows > 0 &&
         (c->rows > INT64_MAX || source->start_id > INT64_MAX - (int64_t)(c->rows - 1)))
-        status = mm_error_set(err, MM_CONFIG, "source.start_id: %" PRId64 " and %" PRIu64 " rows do not fit into 64 bits",
+        status = mm_error_set(err, MM_CONFIG,
+                              "source.start_id: %" PRId64 " and %" PRIu64 " rows do not fit into 64 bits",
                               source->start_id, c->rows);
     return status;
 }

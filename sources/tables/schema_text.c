@@ -115,7 +115,8 @@ static const char *read_field(mm_arena *arena, const char *entry, mm_field *fiel
     return wrong;
 }
 
-mm_status mm_tables_parse_schema(mm_arena *arena, const char *const *entries, size_t count, mm_schema **out, mm_error *err)
+mm_status mm_tables_parse_schema(mm_arena *arena, const char *const *entries, size_t count, mm_schema **out,
+                                 mm_error *err)
 {
     mm_schema *schema = mm_arena_array(arena, 1, sizeof(*schema));
     mm_field *fields = mm_arena_array(arena, count, sizeof(*fields));

@@ -216,8 +216,8 @@ static mm_status find_collection(mm_source *source, const mm_extent *extent, mm_
     return status;
 }
 
-static mm_status source_read_open(mm_source *source, const mm_extent *extent, const mm_cursor *cursor, mm_read_mode mode,
-                                  mm_reader **out, mm_error *err)
+static mm_status source_read_open(mm_source *source, const mm_extent *extent, const mm_cursor *cursor,
+                                  mm_read_mode mode, mm_reader **out, mm_error *err)
 {
     mm_status status = find_collection(source, extent, err);
     if (status != MM_OK)
@@ -225,7 +225,8 @@ static mm_status source_read_open(mm_source *source, const mm_extent *extent, co
     return mm_tables_read_open(source, &source->collections[extent->collection], extent, cursor, mode, out, err);
 }
 
-static mm_status source_staged(mm_source *source, const mm_extent *extent, mm_arena *arena, mm_staged *out, mm_error *err)
+static mm_status source_staged(mm_source *source, const mm_extent *extent, mm_arena *arena, mm_staged *out,
+                               mm_error *err)
 {
     mm_status status = find_collection(source, extent, err);
     return status == MM_OK ? mm_tables_staged(source, extent, arena, out, err) : status;
@@ -258,10 +259,12 @@ static mm_status inspect_jsonl(const char *location, mm_buffer *text, mm_error *
     }
 
 const mm_source_driver mm_source_npy =
-    DRIVER("npy", "NumPy arrays: a .npy file, or folders of them, one a field", MM_SOURCE_KEYS, npy_options, open_npy, inspect_npy);
+    DRIVER("npy", "NumPy arrays: a .npy file, or folders of them, one a field", MM_SOURCE_KEYS, npy_options, open_npy,
+           inspect_npy);
 const mm_source_driver mm_source_parquet =
     DRIVER("parquet", "Parquet files", 0, file_options, open_parquet, inspect_parquet);
 const mm_source_driver mm_source_jsonl =
-    DRIVER("jsonl", "JSON: files of one object a line, or {\"rows\": [...]}", 0, file_options, open_jsonl, inspect_jsonl);
+    DRIVER("jsonl", "JSON: files of one object a line, or {\"rows\": [...]}", 0, file_options, open_jsonl,
+           inspect_jsonl);
 const mm_source_driver mm_source_dump =
     DRIVER("dump", "what `mmresume dump` left: collections by their manifests", 0, dump_options, open_dump, NULL);

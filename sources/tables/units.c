@@ -104,10 +104,10 @@ static mm_status name_fields(mm_source *source, mm_table_collection *c, mm_error
         mm_table_unit *unit = &c->units[u];
         if (!unit->format->file_per_field)
             continue;
+        /* an array that stands alone holds vectors, whatever its name */
+        bool alone = source->shards || unit->file_count == 1;
         for (size_t f = 0; f < unit->file_count; f++) {
-            /* an array that stands alone holds vectors, whatever its name */
-            const char *name = source->shards || unit->file_count == 1 ? source->vector_field
-                                                                       : stem_of(&source->arena, unit->files[f].location);
+            const char *name = alone ? source->vector_field : stem_of(&source->arena, unit->files[f].location);
             if (name == NULL)
                 return no_memory(err);
             unit->files[f].field = name;
@@ -116,7 +116,8 @@ static mm_status name_fields(mm_source *source, mm_table_collection *c, mm_error
     return MM_OK;
 }
 
-mm_status mm_tables_from_files(mm_source *source, const mm_table_objects *objects, mm_table_collection *out, mm_error *err)
+mm_status mm_tables_from_files(mm_source *source, const mm_table_objects *objects, mm_table_collection *out,
+                               mm_error *err)
 {
     const char *name = mm_options_str(source->options, "collection");
     const mm_table_object *first = NULL;
@@ -136,7 +137,8 @@ mm_status mm_tables_from_files(mm_source *source, const mm_table_objects *object
             continue; /* something else in the folder */
         first = first != NULL ? first : object;
         mm_table_file *file = &list[files];
-        *file = (mm_table_file){.location = mm_arena_strdup(&source->arena, object->location), .bytes = object->object.size};
+        *file = (mm_table_file){.location = mm_arena_strdup(&source->arena, object->location),
+                                .bytes = object->object.size};
         if (file->location == NULL)
             return no_memory(err);
         if (out->unit_count > 0 && goes_on(source, &out->units[out->unit_count - 1], file)) {
@@ -168,7 +170,8 @@ static mm_status read_manifest(mm_source *source, const mm_table_object *object,
 {
     mm_input *input;
     if (object->object.size > MANIFEST_MAX)
-        return mm_error_set(err, MM_DATA, "%s: %" PRIu64 " bytes are no manifest", object->location, object->object.size);
+        return mm_error_set(err, MM_DATA, "%s: %" PRIu64 " bytes are no manifest", object->location,
+                            object->object.size);
     mm_status status = mm_input_open(object->location, source->options, &input, err);
     if (status != MM_OK)
         return status;
@@ -213,7 +216,8 @@ static mm_status add_manifest_file(mm_source *source, const mm_table_objects *ob
     return status;
 }
 
-static mm_status copy_partitions(mm_source *source, const mm_manifest *manifest, mm_table_collection *out, mm_error *err)
+static mm_status copy_partitions(mm_source *source, const mm_manifest *manifest, mm_table_collection *out,
+                                 mm_error *err)
 {
     size_t count = manifest->partition_count;
     out->partitions = mm_arena_array(&source->arena, count + 1, sizeof(*out->partitions));

@@ -76,7 +76,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (status == MM_OK && schema != NULL) {
         mm_format_out out = {&a, keep};
         if (format->write_end(a.writer, &out, &err) != MM_OK ||
-            read_unit_all(format, NULL, schema, a.text.data != NULL ? a.text.data : "", a.text.size, &second, &err) != MM_OK ||
+            read_unit_all(format, NULL, schema, a.text.data != NULL ? a.text.data : "", a.text.size, &second,
+                          &err) != MM_OK ||
             second.rows != unit.rows || second.checksum != unit.checksum)
             abort();
     }

@@ -30,7 +30,8 @@ static mm_status read_unit_part(void *context, const mm_format_part *part, mm_er
     return MM_OK;
 }
 
-static inline mm_status read_unit_rows(const mm_format_driver *format, mm_format_reader *reader, read_unit *unit, size_t p,
+static inline mm_status read_unit_rows(const mm_format_driver *format, mm_format_reader *reader, read_unit *unit,
+                                       size_t p,
                                        uint64_t skip, mm_error *err)
 {
     const mm_format_part *part = &unit->parts[p];

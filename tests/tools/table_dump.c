@@ -113,7 +113,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "table_dump FORMAT ENTRY... -- PATH...\n");
         return 2;
     }
-    if (at > 2 && mm_tables_parse_schema(&arena, (const char *const *)argv + 2, (size_t)(at - 2), &schema, &err) != MM_OK) {
+    if (at > 2 && mm_tables_parse_schema(&arena, (const char *const *)argv + 2, (size_t)(at - 2), &schema,
+                                         &err) != MM_OK) {
         fprintf(stderr, "%s\n", err.text);
         return 2;
     }

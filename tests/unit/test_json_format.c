@@ -50,7 +50,8 @@ static uint64_t draw(void)
 
 static void add_text(mm_buffer *values, const mm_field *field, size_t row)
 {
-    static const char *const jsons[] = {"{}", "{\"a\": [1, 2.50, \"x\\ny\"]}", "[1,2]", "7", "\"text\"", "null", "{\n\"b\": 1}"};
+    static const char *const jsons[] = {"{}", "{\"a\": [1, 2.50, \"x\\ny\"]}", "[1,2]", "7", "\"text\"", "null",
+                                        "{\n\"b\": 1}"};
     static const char texts[] = "a\"b\\c\n\x01\xc3\xa9\xf0\x9f\x98\x80 end";
     mm_array_value items[3];
     switch (field->type) {
@@ -271,7 +272,8 @@ static void values_without_a_form_are_refused(void **state)
     (void)state;
     static mm_field fields[] = {{.name = "id", .type = MM_TYPE_INT64}, {.name = "x", .type = MM_TYPE_FLOAT}};
     static mm_field texts[] = {{.name = "id", .type = MM_TYPE_VARCHAR}, {.name = "x", .type = MM_TYPE_JSON}};
-    const mm_schema numbers = {.name = "n", .fields = fields, .field_count = 2}, words = {.name = "w", .fields = texts, .field_count = 2};
+    const mm_schema numbers = {.name = "n", .fields = fields, .field_count = 2},
+        words = {.name = "w", .fields = texts, .field_count = 2};
     mm_error err = MM_ERROR_INIT;
     mm_batch batch = {0};
     mm_buffer text = MM_BUFFER_INIT;
@@ -401,12 +403,18 @@ static void the_frame_of_json_is_checked(void **state)
         const char *text, *words;
         uint64_t rows;
     } rows[] = {
-        {"[]", NULL, 0}, {"[" ROW "]", NULL, 1}, {" { \"rows\" : [ " ROW " ,\n" ROW " ] } \n", NULL, 2}, {"{\"rows\":[]}", NULL, 0},
-        {"", "ends before its rows", 0}, {"[", "before the rows are closed", 0}, {"[" ROW, "before the rows are closed", 0},
-        {"[" ROW ",]", "an object is wanted", 0}, {"[," ROW "]", "an object is wanted", 0}, {"[" ROW ROW "]", "',' or ']' is wanted behind", 0},
-        {"[" ROW "] x", "something stands behind", 0}, {"{\"rows\":[" ROW "]", "'}' is wanted", 0}, {"{\"row\":[]}", "is wanted before the rows", 0},
-        {"{\"rows\":{}}", "is wanted before the rows", 0}, {"[1]", "an object is wanted", 0}, {"[" ROW ",,"  ROW "]", "an object is wanted", 0},
-        {"[{\"id\":1", "the file ends in the middle of a row", 0}, {"[{\"id\":1,\"vector\":[1,2}]}]", "',' or ']' is wanted", 0},
+        {"[]", NULL, 0}, {"[" ROW "]", NULL, 1}, {" { \"rows\" : [ " ROW " ,\n" ROW " ] } \n", NULL, 2},
+            {"{\"rows\":[]}", NULL, 0},
+        {"", "ends before its rows", 0}, {"[", "before the rows are closed", 0},
+            {"[" ROW, "before the rows are closed", 0},
+        {"[" ROW ",]", "an object is wanted", 0}, {"[," ROW "]", "an object is wanted", 0},
+            {"[" ROW ROW "]", "',' or ']' is wanted behind", 0},
+        {"[" ROW "] x", "something stands behind", 0}, {"{\"rows\":[" ROW "]", "'}' is wanted", 0},
+            {"{\"row\":[]}", "is wanted before the rows", 0},
+        {"{\"rows\":{}}", "is wanted before the rows", 0}, {"[1]", "an object is wanted", 0},
+            {"[" ROW ",,"  ROW "]", "an object is wanted", 0},
+        {"[{\"id\":1", "the file ends in the middle of a row", 0}, {"[{\"id\":1,\"vector\":[1,2}]}]",
+                                                                    "',' or ']' is wanted", 0},
         {"{\"rows\":[" ROW "],\"more\":1}", "'}' is wanted", 0},
     };
     for (size_t i = 0; i < MM_COUNT(rows); i++) {
@@ -477,7 +485,8 @@ static void types_are_told_from_the_rows(void **state)
 static void unknown_keys_go_to_the_dynamic_field(void **state)
 {
     (void)state;
-    static mm_field fields[] = {{.name = "id", .type = MM_TYPE_INT64}, {.name = "rest", .type = MM_TYPE_JSON, .dynamic = true}};
+    static mm_field fields[] = {{.name = "id", .type = MM_TYPE_INT64}, {.name = "rest", .type = MM_TYPE_JSON,
+                                                                        .dynamic = true}};
     const mm_schema schema = {.name = "d", .fields = fields, .field_count = 2};
     static const char text[] = "{\"id\":1,\"a\":[1, 2],\"b\\n\":\"x\"}\n{\"id\":2}\n{\"$meta\":{\"c\":1},\"id\":3}\n";
     static const char *const want[] = {"{\"a\":[1, 2],\"b\\n\":\"x\"}", "{}", "{\"c\":1}"};

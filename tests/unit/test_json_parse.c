@@ -36,15 +36,21 @@ static void what_is_no_json_is_refused_with_its_byte(void **state)
         const char *text;
         const char *words;
     } rows[] = {
-        {"", "byte 0"}, {" ", "byte 1"}, {"nul", "byte 3"}, {"nulL", "null is wanted"}, {"NaN", "byte 0: a value is wanted, not 'N'"},
+        {"", "byte 0"}, {" ", "byte 1"}, {"nul", "byte 3"}, {"nulL", "null is wanted"},
+            {"NaN", "byte 0: a value is wanted, not 'N'"},
         {"Infinity", "not 'I'"}, {"[1,]", "byte 3"}, {"[1 2]", "byte 3: ',' or ']'"}, {"{\"a\":1,}", "byte 7"},
-        {"{\"a\" 1}", "':'"}, {"{a:1}", "byte 1"}, {"{1:1}", "a string is wanted, not a number"}, {"[01]", "byte 1: malformed"},
+        {"{\"a\" 1}", "':'"}, {"{a:1}", "byte 1"}, {"{1:1}", "a string is wanted, not a number"},
+            {"[01]", "byte 1: malformed"},
         {"[1.]", "malformed"}, {"[+1]", "byte 1"}, {"[.5]", "byte 1"}, {"[1e]", "malformed"}, {"'a'", "byte 0"},
-        {"\"a", "byte 2"}, {"\"\\x\"", "byte 1: unknown escape"}, {"\"\\u12g4\"", "byte 5"}, {"\"\\ud800\"", "surrogate"},
-        {"\"\\udc00\\ud800\"", "surrogate"}, {"\"\\ud800\\u0041\"", "surrogate"}, {"\"a\nb\"", "byte 2: control"}, {"\"\xff\"", "byte 1: not UTF-8"},
+        {"\"a", "byte 2"}, {"\"\\x\"", "byte 1: unknown escape"}, {"\"\\u12g4\"", "byte 5"},
+            {"\"\\ud800\"", "surrogate"},
+        {"\"\\udc00\\ud800\"", "surrogate"}, {"\"\\ud800\\u0041\"", "surrogate"}, {"\"a\nb\"", "byte 2: control"},
+            {"\"\xff\"", "byte 1: not UTF-8"},
         {"\"\xc0\x80\"", "not UTF-8"}, {"\"\xed\xa0\x80\"", "not UTF-8"}, {"\"\xf5\x80\x80\x80\"", "not UTF-8"},
-        {"\"\xe2\x82\"", "not UTF-8"}, {"1 2", "byte 2: the end of the text"}, {"[]]", "byte 2"}, {"{\"a\":}", "byte 5"},
-        {"\"\\\"", "byte 3"}, {"[", "byte 1"}, {"{\"a\":[{\"b\":[1,{\"c\":tru}]}]}", "byte 19"}, {"\"\\u12\"", "hexadecimal"},
+        {"\"\xe2\x82\"", "not UTF-8"}, {"1 2", "byte 2: the end of the text"}, {"[]]", "byte 2"},
+            {"{\"a\":}", "byte 5"},
+        {"\"\\\"", "byte 3"}, {"[", "byte 1"}, {"{\"a\":[{\"b\":[1,{\"c\":tru}]}]}", "byte 19"},
+            {"\"\\u12\"", "hexadecimal"},
     };
     for (size_t i = 0; i < MM_COUNT(rows); i++) {
         mm_error err = MM_ERROR_INIT;
