@@ -61,7 +61,7 @@ static bool read_head(int fd, char *head, size_t size)
 
 static uint64_t read_body(int fd, const char *head)
 {
-    static char waste[65536];
+    char waste[65536];
     const char *length = strcasestr(head, "content-length:");
     uint64_t left = length ? strtoull(length + 15, NULL, 10) : 0, all = left;
     while (left > 0) {
