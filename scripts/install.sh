@@ -14,7 +14,7 @@ requirements=scripts/requirements.txt
 case $kind in
 build) ;;
 test)
-    packages="$packages libcmocka-dev clang libclang-rt-14-dev"
+    packages="$packages libcmocka-dev openssl clang libclang-rt-14-dev"
     requirements=scripts/requirements-test.txt
     ;;
 *)

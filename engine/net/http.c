@@ -17,6 +17,9 @@
 #define RECEIVE_BUFFER (256L * 1024)
 #define HEADERS_MAX (256u * 1024)
 #define REPLY_MAX ((size_t)64 << 20)
+/* Larger bodies go by HTTP/1.1: libcurl (7.88 at least) spins while HTTP/2's flow control holds an upload back, and
+ * a connection that carries one request at a time gains nothing from it. */
+#define BULK (1u << 20)
 
 /* One handle with its connection: in use by one thread, or idle in the pool. */
 typedef struct handle {
@@ -274,7 +277,7 @@ static bool set_curl(mm_http *http, handle *h, transfer *t, struct curl_slist *h
     SET(CURLOPT_FOLLOWLOCATION, 0L);
     SET(CURLOPT_HTTPHEADER, headers);
     SET(CURLOPT_USERAGENT, "mmresume/" MM_VERSION);
-    SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+    SET(CURLOPT_HTTP_VERSION, t->body.size > BULK ? (long)CURL_HTTP_VERSION_1_1 : (long)CURL_HTTP_VERSION_2TLS);
     SET(CURLOPT_WRITEFUNCTION, write_reply);
     SET(CURLOPT_WRITEDATA, t);
     SET(CURLOPT_HEADERFUNCTION, read_header);

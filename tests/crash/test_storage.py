@@ -103,6 +103,68 @@ class LocalMove(Local):
         super().check(place, ended)
 
 
+# Notes each call that makes a file or a name durable, or gives a name, with what it concerns.
+SHIM = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+static void note(const char *what, const char *name) {
+    char line[600];
+    const char *slash = strrchr(name, '/');
+    int fd = open(getenv("SHIM_LIST"), O_WRONLY | O_APPEND | O_CREAT, 0600);
+    int size = snprintf(line, sizeof(line), "%s %s\n", what, slash ? slash + 1 : name);
+    if (fd < 0 || write(fd, line, size) != size) abort();
+    close(fd);
+}
+int fsync(int fd) {
+    char link[64], name[500];
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    ssize_t size = readlink(link, name, sizeof(name) - 1);
+    name[size < 0 ? 0 : size] = 0;
+    note("fsync", name);
+    return ((int (*)(int))dlsym(RTLD_NEXT, "fsync"))(fd);
+}
+int renameat2(int a, const char *from, int b, const char *to, unsigned flags) {
+    note("rename", to);
+    return ((int (*)(int, const char *, int, const char *, unsigned))dlsym(RTLD_NEXT, "renameat2"))(a, from, b, to, flags);
+}
+int rename(const char *from, const char *to) {
+    note("rename", to);
+    return ((int (*)(const char *, const char *))dlsym(RTLD_NEXT, "rename"))(from, to);
+}
+"""
+
+
+def check_durability(folder):
+    """Content is on the disk before it has its name, the name before the operation ends."""
+    source, library, seen = (os.path.join(folder, name) for name in ("shim.c", "shim.so", "seen"))
+    with open(source, "w", encoding="ascii") as file:
+        file.write(SHIM)
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source], check=True)
+    content, out = os.path.join(folder, "content"), os.path.join(folder, "out")
+    os.mkdir(out)
+    with open(content, "wb") as file:
+        file.write(b"x" * MIB)
+    for arguments, wanted in (
+            (["put", f"{out}/deep/key", content], ["fsync out", "fsync key.mmresume-part", "rename key", "fsync deep"]),
+            (["upload", f"{out}/deep/key2", content, f"{folder}/state"],
+             ["fsync key2.mmresume-part", "rename key2", "fsync deep"]),
+            (["move", f"{out}/deep/key2", f"{out}/key3"], ["rename key3", "fsync out", "fsync deep"]),
+            (["remove", f"{out}/key3"], ["fsync out"])):
+        subprocess.run([TOOL, *arguments], check=True, env={**BARE, "LD_PRELOAD": library, "SHIM_LIST": seen},
+                       stdout=subprocess.DEVNULL)
+        with open(seen, encoding="ascii") as file:
+            got = file.read().split("\n")[:-1]
+        os.unlink(seen)
+        if got != wanted:
+            raise harness.Wrong(f"{arguments[0]}: {got}, not {wanted}")
+    print("local storage: content before name, name before the end")
+
+
 class Bucket:
     def __init__(self, server):
         self.boto, self.number = server.client(), 0
@@ -162,6 +224,8 @@ def main():
     local = LocalMove(False)
     kill_everywhere("local move", local.prepare, {},
                     lambda place: ["move", f"{place}/from/key", f"{place}/out/deep/key"], local.check)
+    with tempfile.TemporaryDirectory(prefix="mm-storage-") as folder:
+        check_durability(folder)
     try:
         object_servers.program("versitygw")
     except RuntimeError as error:
@@ -175,7 +239,7 @@ def main():
         kill_everywhere("S3 move", moves.prepare, server.options(),
                         lambda place: ["move", f"s3://bucketmove/from-{moves.key(place)}", f"s3://bucketmove/{moves.key(place)}"],
                         moves.check)
-    print("7 passed")
+    print("8 passed")
 
 
 if __name__ == "__main__":

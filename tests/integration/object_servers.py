@@ -55,11 +55,11 @@ class _ObjectServer(servers._Server):
 
 
 class VersityGw(_ObjectServer):
-    """versitygw on a folder. virtual: its domain for the buckets' names in the host."""
+    """versitygw on a folder. virtual: its domain for the buckets' names in the host. tls: (certificate, key)."""
 
-    def __init__(self, folder=None, keep=False, region="us-east-1", virtual=None):
+    def __init__(self, folder=None, keep=False, region="us-east-1", virtual=None, tls=None):
         super().__init__(folder, keep, region)
-        self.virtual = virtual
+        self.virtual, self.tls = virtual, tls
 
     def start(self, timeout=30):
         root, iam = os.path.join(self.folder, "data"), os.path.join(self.folder, "iam")
@@ -68,6 +68,7 @@ class VersityGw(_ObjectServer):
         command = [program("versitygw"), "--port", f"127.0.0.1:{self.port}", "--region", self.region, "--keep-alive",
                    "--iam-dir", iam, "--quiet"]
         command += ["--virtual-domain", self.virtual] if self.virtual else []
+        command += ["--cert", self.tls[0], "--key", self.tls[1]] if self.tls else []
         self._spawn(command + ["posix", root], dict(os.environ, ROOT_ACCESS_KEY=ACCESS, ROOT_SECRET_KEY=SECRET))
         self._wait(self.healthy, timeout)
 

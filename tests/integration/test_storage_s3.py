@@ -448,6 +448,50 @@ class Storage(unittest.TestCase):
             self.assertGreater(machine.served["instance"], 1)
 
 
+    def test_a_bucket_in_another_region_is_followed_there(self):
+        self.good("put", self.url("k"), self.file(10), options=dict(self.options, storage_region="eu-west-9"))
+        self.assertEqual([request.status // 100 for request in self.way.requests], [4, 2])
+        self.good("upload", self.url("big"), self.file(2 * PART), self.state(),
+                  options=dict(self.options, storage_region="eu-west-9"))
+
+
+class Tls(unittest.TestCase):
+    def openssl(self, *arguments):
+        subprocess.run(["openssl", *arguments], check=True, stderr=subprocess.DEVNULL)
+
+    def test_certificates_are_verified(self):
+        with tempfile.TemporaryDirectory(prefix="mm-tls-") as folder:
+            ca, key, request, certificate, extensions, other = (
+                os.path.join(folder, name) for name in ("ca.pem", "key.pem", "csr.pem", "cert.pem", "ext", "other.pem"))
+            for path in (ca, other):
+                self.openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", path + ".key", "-out", path, "-days",
+                             "2", "-subj", "/CN=an authority", "-addext", "basicConstraints=critical,CA:TRUE")
+            self.openssl("req", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", request, "-subj", "/CN=localhost")
+            with open(extensions, "w", encoding="ascii") as file:
+                file.write("subjectAltName=DNS:localhost\n")
+            self.openssl("x509", "-req", "-in", request, "-CA", ca, "-CAkey", ca + ".key", "-out", certificate, "-days", "2",
+                         "-extfile", extensions)
+            with object_servers.VersityGw(tls=(certificate, key)) as server:
+                os.mkdir(os.path.join(server.folder, "data", "bkt"))
+                large = os.path.join(folder, "large")
+                with open(large, "wb") as file:
+                    file.write(os.urandom(40 * MIB))
+
+                def tool(host, authority, *arguments):
+                    options = dict(server.options(), storage_endpoint=f"https://{host}:{server.port}")
+                    options.update({"storage_ca": authority} if authority else {})
+                    pairs = [text for name, value in options.items() for text in ("-o", f"{name}={value}")]
+                    made = subprocess.run([TOOL, *pairs, *arguments], capture_output=True, env=BARE, check=False)
+                    return made.stderr.decode().split(":")[0] if made.returncode else "ok"
+
+                state = os.path.join(folder, "state")
+                self.assertEqual(tool("localhost", ca, "upload", "s3://bkt/k", large, state), "ok")
+                self.assertEqual(tool("localhost", ca, "read", "s3://bkt/k", "7", "100"), "ok")
+                for host, authority in (("localhost", None), ("localhost", other), ("127.0.0.1", ca)):
+                    self.assertEqual(tool(host, authority, "stat", "s3://bkt/k"), "AUTH", (host, authority))
+                self.assertEqual(tool("localhost", os.path.join(folder, "none"), "stat", "s3://bkt/k"), "CONFIG")
+
+
 class Addresses(unittest.TestCase):
     """Where a bucket is, by its location and options alone."""
 
