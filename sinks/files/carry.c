@@ -143,6 +143,8 @@ static mm_status carry(mm_sink *sink, mm_files_unit *unit, size_t file, mm_error
         status = mm_files_unit_record(sink, unit, err);
         if (status != MM_OK)
             unit->files[file].etag[0] = '\0'; /* another try sends it again, which does no harm */
+        else
+            atomic_fetch_add(&sink->files_carried, 1);
         MM_FAILPOINT("files.carry.recorded");
     }
     if (status == MM_OK && find_upload(sink, record)) {
@@ -183,11 +185,20 @@ static mm_files_unit *next_unit(mm_sink *sink)
 mm_status mm_files_attend(mm_sink *sink, bool closing, uint64_t *wait_ms, mm_error *err)
 {
     mm_status status = closing ? mm_files_units_seal(sink, err) : MM_OK;
-    mm_files_unit *unit = status == MM_OK && sink->remote ? next_unit(sink) : NULL;
     if (status != MM_OK)
         return status;
+    mm_files_unit *unit = sink->remote ? next_unit(sink) : NULL;
     if (unit)
         return carry(sink, unit, first_left(unit), err);
     *wait_ms = IDLE_MS;
     return closing ? MM_END : MM_OK;
+}
+
+void mm_files_activity(mm_sink *sink, char out[MM_ACTIVITY_MAX])
+{
+    uint64_t known = atomic_load(&sink->files_known), carried = atomic_load(&sink->files_carried);
+    if (sink->remote && known > 0)
+        snprintf(out, MM_ACTIVITY_MAX, "%" PRIu64 " of %" PRIu64 " files carried", carried, known);
+    else
+        out[0] = '\0';
 }

@@ -248,7 +248,10 @@ static mm_status settle_unit(mm_sink *sink, const char *key, mm_files_unit *unit
     bool gone = false;
     mm_status status = mm_files_unit_settle(sink, unit, &gone, err);
     unit->idle = unit->state == MM_FILES_OPEN;
-    unit->committed = unit->state == MM_FILES_SEALED;
+    if (unit->state == MM_FILES_SEALED)
+        mm_files_unit_set_committed(sink, unit);
+    for (size_t i = 0; i < unit->file_count; i++)
+        atomic_fetch_add(&sink->files_carried, unit->files[i].etag[0] != '\0');
     MM_FAILPOINT("files.settle.unit");
     if (status == MM_OK && gone)
         status = sink->host.record(sink->host.context, key, NULL, err);
@@ -314,6 +317,7 @@ const mm_sink_driver mm_sink_files = {
     .flush = mm_files_flush,
     .lane_close = mm_files_lane_close,
     .attend = mm_files_attend,
+    .activity = mm_files_activity,
     .count = mm_files_count,
     .read_back = mm_files_read_back,
     .inspect = mm_files_inspect,

@@ -24,6 +24,7 @@
 #define MM_SINKS_FILES_INTERNAL_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <xxhash.h>
 
 #include "base/folder.h"
@@ -118,6 +119,7 @@ struct mm_sink {
     mm_files_upload *uploads; /* remote: what former processes recorded of uploads; of the attendant */
     size_t upload_count, upload_capacity;
     size_t carried; /* units before this one are carried */
+    _Atomic uint64_t files_known, files_carried; /* for the progress line: of committed units; of these */
     mm_sink_host host;
     mm_files_collection *collections;
     size_t collection_count;
@@ -166,6 +168,8 @@ mm_status mm_files_unit_sync(mm_sink *sink, mm_files_unit *unit, mm_error *err);
 /* Ends a unit that no lane holds and whose rows are committed, and records it as sealed; idempotent. */
 mm_status mm_files_unit_seal(mm_sink *sink, mm_files_unit *unit, mm_error *err);
 mm_status mm_files_unit_record(mm_sink *sink, const mm_files_unit *unit, mm_error *err);
+/* Its seal is in the store. */
+void mm_files_unit_set_committed(mm_sink *sink, mm_files_unit *unit);
 
 /* --- unit_disk.c: where the files of a unit lie --- */
 
@@ -228,6 +232,7 @@ mm_status mm_files_spool_done(mm_sink *sink, const mm_files_collection *c, mm_er
 /* --- carry.c: sealed units on their way to the object store --- */
 
 mm_status mm_files_attend(mm_sink *sink, bool closing, uint64_t *wait_ms, mm_error *err);
+void mm_files_activity(mm_sink *sink, char out[MM_ACTIVITY_MAX]);
 /* What a former process recorded of an upload; kept until the file is carried. MM_END: the key is not one of these. */
 mm_status mm_files_recall_upload(mm_sink *sink, const char *key, const char *value, mm_error *err);
 void mm_files_forget_uploads(mm_sink *sink);

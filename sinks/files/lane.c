@@ -412,10 +412,8 @@ static mm_status flush_unit(mm_lane *lane, mm_files_unit *unit, mm_changes *chan
 /* A flush begins when the one before it is committed (docs/savepoints.md, rule 10). */
 static void commit_handed(mm_lane *lane)
 {
-    pthread_mutex_lock(&lane->sink->lock);
     for (size_t i = 0; i < lane->handed_count; i++)
-        lane->handed[i]->committed = true;
-    pthread_mutex_unlock(&lane->sink->lock);
+        mm_files_unit_set_committed(lane->sink, lane->handed[i]);
     lane->handed_count = 0;
 }
 

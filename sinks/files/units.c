@@ -30,9 +30,11 @@ mm_status mm_files_unit_record(mm_sink *sink, const mm_files_unit *unit, mm_erro
 
 /* --- sealing --- */
 
-static void set_committed(mm_sink *sink, mm_files_unit *unit)
+void mm_files_unit_set_committed(mm_sink *sink, mm_files_unit *unit)
 {
     pthread_mutex_lock(&sink->lock);
+    if (!unit->committed)
+        atomic_fetch_add(&sink->files_known, unit->file_count);
     unit->committed = true;
     pthread_mutex_unlock(&sink->lock);
 }
@@ -56,7 +58,7 @@ mm_status mm_files_unit_seal(mm_sink *sink, mm_files_unit *unit, mm_error *err)
         MM_FAILPOINT("files.seal.recorded");
     }
     if (status == MM_OK)
-        set_committed(sink, unit);
+        mm_files_unit_set_committed(sink, unit);
     return status;
 }
 

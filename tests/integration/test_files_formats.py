@@ -120,6 +120,7 @@ def every_type_goes_through_every_format_and_back(f):
         f.call("run", f.make(f"hop{number}", source, form, place))
         f.ended(f"hop{number}")
         f.same(place, form)
+        f.call("verify", f"hop{number}", "--full")  # by a process that knows only what is recorded
         source = {"driver": "dump", "path": place}
 
 
