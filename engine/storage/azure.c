@@ -85,6 +85,19 @@ static mm_status set_address(azure *az, const mm_storage_place *place, const mm_
     return good ? MM_OK : mm_error_set(err, MM_NO_MEMORY, "out of memory");
 }
 
+/* What means nothing here would otherwise be passed over, and other credentials taken. */
+static mm_status check_options(const mm_storage_place *place, mm_error *err)
+{
+    static const char *const foreign[] = {"storage_credentials", "storage_profile"};
+    for (size_t i = 0; i < MM_COUNT(foreign); i++) {
+        if (mm_storage_option(place, foreign[i]) != NULL) {
+            return mm_error_set(err, MM_CONFIG, "%s: Azure has no %s: storage_secret_key, storage_session_token or an "
+                                "identity are meant", place->location, foreign[i]);
+        }
+    }
+    return MM_OK;
+}
+
 static mm_status open_azure(const mm_storage_place *place, void **self, mm_error *err)
 {
     const char *given = mm_storage_option(place, "storage_endpoint");
@@ -94,7 +107,10 @@ static mm_status open_azure(const mm_storage_place *place, void **self, mm_error
     if (az == NULL) {
         return mm_error_set(err, MM_NO_MEMORY, "out of memory");
     }
-    mm_status status = set_account(az, place, err);
+    mm_status status = check_options(place, err);
+    if (status == MM_OK) {
+        status = set_account(az, place, err);
+    }
     if (status == MM_OK) {
         usual = place->host != NULL ? mm_format("https://%s", place->host)
                                     : mm_format("https://%s.blob.core.windows.net", az->account);

@@ -79,6 +79,10 @@ class Azure(Cases, unittest.TestCase):
         self.tool("remove", self.url("by environment"), options=none, env=env)
         self.refused("CONFIG", ["storage_access_key"], "stat", self.url("x"), options=none)
 
+    def test_options_of_other_services_are_refused(self):
+        for name in ("storage_credentials", "storage_profile"):
+            self.refused("CONFIG", [name], "stat", self.url("x"), options={name: self.path("small", b"x")})
+
     def test_a_location_may_be_the_blob_s_https_url(self):
         url = f"https://{ACCOUNT}.blob.core.windows.net/{self.bucket}/a%20b%2Bc"
         options = {"storage_access_key": None}
