@@ -398,12 +398,12 @@ static void the_value_that_does_not_fit_is_named(void **state)
 
 /* A file of one INT32 column with one page. */
 typedef struct lying {
-    int64_t rows, values, uncompressed, compressed, offset;
+    int64_t rows, values, compressed, offset; /* compressed: beyond what it is */
     int32_t page_values, page_uncompressed, page_compressed;
     uint32_t footer; /* 0: its length */
 } lying;
 
-static const lying honest = {3, 3, 0, 0, 4, 3, 12, 12, 0};
+static const lying honest = {3, 3, 0, 4, 3, 12, 12, 0};
 
 static void make_file(const lying *l, mm_buffer *file)
 {
@@ -445,8 +445,8 @@ static void make_file(const lying *l, mm_buffer *file)
     mm_thrift_i32(&w, MM_PARQUET_META_TYPE, MM_PARQUET_INT32);
     mm_thrift_i32(&w, MM_PARQUET_META_CODEC, MM_PARQUET_UNCOMPRESSED);
     mm_thrift_i64(&w, MM_PARQUET_META_VALUES, l->values);
-    mm_thrift_i64(&w, MM_PARQUET_META_UNCOMPRESSED, l->uncompressed + size);
-    mm_thrift_i64(&w, MM_PARQUET_META_COMPRESSED, l->compressed + size);
+    mm_thrift_i64(&w, MM_PARQUET_META_UNCOMPRESSED, size);
+    mm_thrift_i64(&w, MM_PARQUET_META_COMPRESSED, l->compressed < INT64_MAX - size ? l->compressed + size : INT64_MAX);
     mm_thrift_i64(&w, MM_PARQUET_META_DATA_OFFSET, l->offset);
     mm_thrift_end(&w);
     mm_thrift_end(&w);
