@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 /* Windows begin at multiples of it, where no other window is in the way: neighbours may be asked for in any order. */
 #define GRID 4096
@@ -14,6 +15,7 @@ typedef struct window {
     uint64_t at, end;
     uint64_t used; /* count of the uses when it was last one */
     uint8_t *bytes;
+    size_t capacity; /* of bytes */
 } window;
 
 typedef struct ahead {
@@ -22,10 +24,24 @@ typedef struct ahead {
     mm_ahead how;
     pthread_mutex_t lock; /* guards what follows */
     uint64_t uses;
-    size_t held; /* bytes in windows, and of those being fetched */
+    size_t held; /* capacities of windows, and of those being fetched */
     size_t count;
     window windows[WINDOWS_MAX];
 } ahead;
+
+/* Memory of windows comes from the kernel and goes back to it: freed blocks of this size would stay with the allocator,
+ * a thread's worth each, and limits of memory mean what the process has. NULL: there is none. */
+static uint8_t *take_memory(size_t size)
+{
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return memory != MAP_FAILED ? memory : NULL;
+}
+
+static void give_back(window w)
+{
+    if (w.bytes != NULL)
+        munmap(w.bytes, w.capacity);
+}
 
 /* Copies what a window has from `offset` on; 0: none has that byte. */
 static size_t copy_locked(ahead *a, uint64_t offset, uint8_t *out, size_t size)
@@ -68,18 +84,35 @@ static window place_locked(const ahead *a, uint64_t offset, size_t size)
     return (window){.at = begin, .end = end};
 }
 
-/* Drops windows until `size` more bytes, and one more window, are within the limits. */
-static void make_room_locked(ahead *a, size_t size)
+/* Takes out the window that was not used for longest; its bytes are the caller's. */
+static window take_oldest_locked(ahead *a)
 {
-    while (a->count > 0 && (a->held + size > a->how.budget || a->count == WINDOWS_MAX)) {
-        size_t oldest = 0;
-        for (size_t i = 1; i < a->count; i++)
-            if (a->windows[i].used < a->windows[oldest].used)
-                oldest = i;
-        a->held -= (size_t)(a->windows[oldest].end - a->windows[oldest].at);
-        free(a->windows[oldest].bytes);
-        a->windows[oldest] = a->windows[--a->count];
+    size_t oldest = 0;
+    for (size_t i = 1; i < a->count; i++)
+        if (a->windows[i].used < a->windows[oldest].used)
+            oldest = i;
+    window gone = a->windows[oldest];
+    a->windows[oldest] = a->windows[--a->count];
+    a->held -= gone.capacity;
+    return gone;
+}
+
+/* Memory for a window within the limits: that of a dropped one where it fits. */
+static void make_room_locked(ahead *a, window *w)
+{
+    w->bytes = NULL;
+    w->capacity = (size_t)(w->end - w->at);
+    while (a->count > 0 && (a->held + w->capacity > a->how.budget || a->count == WINDOWS_MAX)) {
+        window gone = take_oldest_locked(a);
+        if (w->bytes == NULL && gone.capacity >= w->capacity && gone.capacity / 2 <= w->capacity) {
+            w->bytes = gone.bytes;
+            w->capacity = gone.capacity;
+        } else {
+            give_back(gone);
+        }
     }
+    if (w->bytes == NULL)
+        w->bytes = take_memory(w->capacity);
 }
 
 /* Fetches the window around `offset` and copies from it; *done: how much. With the lock held, but not while the bytes
@@ -88,26 +121,25 @@ static mm_status fetch_locked(ahead *a, uint64_t offset, uint8_t *out, size_t si
 {
     window w = place_locked(a, offset, size);
     size_t length = (size_t)(w.end - w.at);
-    make_room_locked(a, length);
-    a->held += length;
+    make_room_locked(a, &w);
+    if (w.bytes == NULL)
+        return mm_error_set(err, MM_NO_MEMORY, "%s: out of memory", a->input.name);
+    a->held += w.capacity;
     pthread_mutex_unlock(&a->lock);
-    w.bytes = malloc(length);
-    mm_status status = w.bytes != NULL ? mm_input_read(a->input.under, w.at, w.bytes, length, err)
-                                       : mm_error_set(err, MM_NO_MEMORY, "%s: out of memory", a->input.name);
+    mm_status status = mm_input_read(a->input.under, w.at, w.bytes, length, err);
     pthread_mutex_lock(&a->lock);
-    if (status == MM_OK) {
-        *done = w.end - offset < size ? (size_t)(w.end - offset) : size;
-        memcpy(out, w.bytes + (offset - w.at), *done);
+    if (status != MM_OK) {
+        a->held -= w.capacity;
+        give_back(w);
+        return status;
     }
-    make_room_locked(a, 0); /* others may have come meanwhile */
-    if (status == MM_OK) {
-        w.used = ++a->uses;
-        a->windows[a->count++] = w;
-        return MM_OK;
-    }
-    a->held -= length;
-    free(w.bytes);
-    return status;
+    *done = w.end - offset < size ? (size_t)(w.end - offset) : size;
+    memcpy(out, w.bytes + (offset - w.at), *done);
+    w.used = ++a->uses;
+    if (a->count == WINDOWS_MAX) /* others came meanwhile */
+        give_back(take_oldest_locked(a));
+    a->windows[a->count++] = w;
+    return MM_OK;
 }
 
 static mm_status ahead_read(const mm_input *input, uint64_t offset, void *out, size_t size, mm_error *err)
@@ -140,7 +172,7 @@ static void ahead_close(mm_input *input)
 {
     ahead *a = input->context;
     for (size_t i = 0; i < a->count; i++)
-        free(a->windows[i].bytes);
+        give_back(a->windows[i]);
     mm_input_close(a->owned);
     pthread_mutex_destroy(&a->lock);
     free(a);
