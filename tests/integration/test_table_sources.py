@@ -473,6 +473,26 @@ def lines_of_json_are_imported_by_milvus(work, server):
             assert same_value, (row["id"], key, got[key], value)
 
 
+def a_dump_is_loaded_without_its_source(work, server):
+    """`dump` on one machine, `load` on another: the files are imported as they lie."""
+    vectors = jobs.floats(ROWS, 8, seed=9)
+    for place in ("p1", "p2"):
+        os.makedirs(work.path("carried", place))
+        half = slice(0, ROWS // 2) if place == "p1" else slice(ROWS // 2, ROWS)
+        numpy.save(work.path("carried", place, "id.npy"), numpy.arange(ROWS)[half])
+        numpy.save(work.path("carried", place, "vector.npy"), vectors[half])
+    file = work.job("carried", "./carried", {"driver": "milvus", "endpoint": server.uri, "transfer": "import", "format": "parquet",
+                                             "staging": work.path("carried.staged"), "file_size": "64KiB"},
+                    source={"driver": "npy", "partition_by": "folder"}, verify="full")
+    work.call("dump", file)
+    shutil.rmtree(work.path("carried"))
+    work.call("load", file)
+    work.ended("carried-load", rows_done=ROWS)
+    for number, place in enumerate(("p1", "p2")):
+        half = slice(number * (ROWS // 2), ROWS // 2 if number == 0 else ROWS)
+        oracle.check_milvus(server.uri, "carried", jobs.rows(numpy.arange(ROWS)[half], vectors[half]), partitions=[place])
+
+
 CHECKS = [
     every_element_type_of_numpy_arrives_bit_for_bit,
     arrays_become_the_types_that_the_job_says,
@@ -493,11 +513,12 @@ def main():
     servers.private_network()
     with Tables() as work:
         failed = jobs.run_checks(CHECKS, work)
-        for kind, check in ((object_servers.VersityGw, files_in_an_object_store_arrive),
-                            (servers.MilvusLite, rows_of_files_arrive_in_milvus),
-                            (servers.MilvusStandalone, lines_of_json_are_imported_by_milvus)):
+        for kind, checks in ((object_servers.VersityGw, [files_in_an_object_store_arrive]),
+                             (servers.MilvusLite, [rows_of_files_arrive_in_milvus]),
+                             (servers.MilvusStandalone, [lines_of_json_are_imported_by_milvus,
+                                                         a_dump_is_loaded_without_its_source])):
             with kind() as server:
-                failed = jobs.run_checks([check], work, server) or failed
+                failed = jobs.run_checks(checks, work, server) or failed
         return failed
 
 
