@@ -9,6 +9,7 @@
 #define STEP_ROWS 1024
 #define PART_BYTES ((uint64_t)64 << 20) /* when the caller does not care */
 #define SCAN_ROWS 65536                 /* rows by which the length of lists is told */
+#define PIECES_MAX 10000                /* of a row group: a few bytes of a file can stand for any number of rows */
 
 struct mm_format_reader {
     const mm_input *input;
@@ -281,6 +282,8 @@ static mm_status cut_group(const mm_format_reader *r, size_t group, uint64_t siz
 {
     const mm_parquet_group *g = &r->meta.groups[group];
     uint64_t pieces = size / bytes + (size % bytes > 0);
+    if (pieces > PIECES_MAX)
+        pieces = PIECES_MAX;
     if (pieces > g->rows)
         pieces = g->rows;
     uint64_t each = g->rows / pieces, more = g->rows % pieces;
@@ -422,7 +425,7 @@ mm_status mm_parquet_read_next(mm_format_reader *r, size_t max_rows, size_t max_
         return mm_error_set(err, MM_BUG, "%s: read on after a failure", r->input->name);
     if (r->row == r->end)
         return MM_END;
-    mm_parquet_fill fill = {.batch = batch, .capacity = batch_rows(r, max_rows, max_bytes)};
+    mm_parquet_fill fill = {.batch = batch, .capacity = batch_rows(r, max_rows, max_bytes), .bytes = max_bytes};
     mm_status status = mm_batch_begin(batch, r->schema, fill.capacity, err);
     for (size_t i = 0; i < r->cursor_count && status == MM_OK; i++) {
         r->cursors[i].to = &batch->columns[i];

@@ -287,7 +287,8 @@ static mm_status make_room(mm_parquet_cursor *c, mm_parquet_fill *fill, size_t s
     size_t used = (size_t)c->to->offsets[fill->at];
     if (c->to->values != NULL && size <= c->room - used)
         return MM_OK;
-    size_t room = (size_t)(1.1 * c->row_bytes * (double)fill->capacity) + 64;
+    double guess = 1.1 * c->row_bytes * (double)fill->capacity; /* a file may say anything */
+    size_t room = guess < (double)fill->bytes ? (size_t)guess + 64 : fill->bytes;
     if (room < 2 * c->room)
         room = 2 * c->room;
     if (room < used + size)

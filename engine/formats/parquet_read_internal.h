@@ -7,7 +7,7 @@
  *   parquet_read_pages     pages of a column chunk, one at a time
  *   parquet_read_hybrid, _delta, _values   encodings
  *   parquet_read_numbers   numbers of one type as another
- *   parquet_read_column, _flat, _text, _list   rows of a column into a batch
+ *   parquet_read_column, _flat, _list          rows of a column into a batch
  *   parquet_read           the table's functions
  *
  * Source: apache/parquet-format 2.10 (parquet.thrift, Encodings.md, LogicalTypes.md, Compression.md).
@@ -50,7 +50,6 @@ typedef struct mm_parquet_chunk {
 
 typedef struct mm_parquet_group {
     uint64_t first, rows; /* rows of the file */
-    uint64_t bytes;       /* uncompressed */
 } mm_parquet_group;
 
 typedef struct mm_parquet_meta {
@@ -288,7 +287,7 @@ typedef struct mm_parquet_cursor {
     mm_parquet_plan plan;
     const mm_field *field;
     mm_parquet_pages pages;
-    bool open, dense;     /* the chunk is begun; it has exactly plan.elements values for each row */
+    bool dense;           /* the chunk has exactly plan.elements values for each row */
     uint64_t levels_left; /* of the loaded page, beyond the ones below */
     uint64_t row;         /* of the file: the next to be given out */
 
@@ -318,8 +317,8 @@ typedef struct mm_parquet_cursor {
 /* A batch that is being filled. */
 typedef struct mm_parquet_fill {
     mm_batch *batch;
-    size_t capacity;
-    size_t at; /* next row */
+    size_t capacity, bytes; /* rows that there is room for; bytes, about, that it may have */
+    size_t at;              /* next row */
 } mm_parquet_fill;
 
 /* Begins with the first row of a row group, which is row `first` of the file. */

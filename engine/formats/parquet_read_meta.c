@@ -306,13 +306,11 @@ static mm_status read_group(footer *f, mm_parquet_group *group, mm_error *err)
 {
     mm_thrift_reader *t = &f->thrift;
     size_t chunks_before = f->meta->chunk_count;
-    int64_t rows = -1, bytes = -1;
+    int64_t rows = -1;
     for (mm_thrift_field field = {0}; mm_thrift_read_next(t, &field);) {
         mm_status status = MM_OK;
         if (field.id == MM_PARQUET_GROUP_COLUMNS)
             status = read_chunks(f, &field, err);
-        else if (field.id == MM_PARQUET_GROUP_BYTES)
-            bytes = mm_thrift_read_int(t, &field);
         else if (field.id == MM_PARQUET_GROUP_ROWS)
             rows = mm_thrift_read_int(t, &field);
         else
@@ -320,11 +318,11 @@ static mm_status read_group(footer *f, mm_parquet_group *group, mm_error *err)
         if (status != MM_OK)
             return status;
     }
-    if (rows < 0 || bytes < 0)
-        mm_thrift_read_fail(t, "a row group without its number of rows or bytes");
+    if (rows < 0)
+        mm_thrift_read_fail(t, "a row group without its number of rows");
     if (f->meta->chunk_count - chunks_before != f->meta->leaf_count)
         mm_thrift_read_fail(t, "a row group with another number of columns than the schema has");
-    *group = (mm_parquet_group){.rows = (uint64_t)rows, .bytes = (uint64_t)bytes};
+    *group = (mm_parquet_group){.rows = (uint64_t)rows};
     return MM_OK;
 }
 

@@ -460,6 +460,14 @@ static void make_file(const lying *l, mm_buffer *file)
     assert_false(file->failed);
 }
 
+static mm_status count_part(void *context, const mm_format_part *part, mm_error *err)
+{
+    (void)part;
+    (void)err;
+    (*(size_t *)context)++;
+    return MM_OK;
+}
+
 /* The status of opening it and reading its first rows. */
 static mm_status read_lying(const lying *l, mm_batch *batch, mm_error *err)
 {
@@ -473,6 +481,9 @@ static mm_status read_lying(const lying *l, mm_batch *batch, mm_error *err)
     mm_status status = mm_parquet_read_open(&args, &reader, err);
     if (status == MM_OK) {
         mm_format_part part = {.first = 0, .rows = (uint64_t)l->rows};
+        size_t parts = 0;
+        assert_int_equal(mm_parquet_read_parts(reader, 1, count_part, &parts, err), MM_OK);
+        assert_true(parts <= 10000);
         assert_int_equal(mm_parquet_read_seek(reader, &part, 0, err), MM_OK);
         status = mm_parquet_read_next(reader, 1000, 1 << 20, batch, err);
     }
@@ -510,7 +521,7 @@ static void numbers_that_lie_are_refused_with_their_byte(void **state)
             else if (which == 7)
                 l.footer = (uint32_t)large[i];
             else
-                l.rows = l.values = l.page_values = small > 0 ? small : 1 << 30; /* more rows than bytes for them */
+                l.rows = l.values = large[i] > 0 ? large[i] : 1 << 30; /* more rows than bytes for them */
             if (which == 2 && large[i] == -1)
                 l.compressed = -2;
             mm_error err = MM_ERROR_INIT;
