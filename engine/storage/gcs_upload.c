@@ -211,6 +211,20 @@ static void append_sources(mm_buffer *out, const char *id, const piece *pieces, 
     mm_buffer_printf(out, "]}");
 }
 
+/* Takes a wrong object away again, that one only. */
+static void retract(gcs *g, const char *name, const gcs_object *made, mm_error *err)
+{
+    mm_error ignored = MM_ERROR_INIT;
+    mm_http_reply reply = MM_HTTP_REPLY_INIT;
+    gcs_call call = {.method = "DELETE", .key = name};
+    gcs_target(g, &call, "", name);
+    gcs_query(&call, "ifGenerationMatch", made->generation);
+    if (gcs_send(g, &call, &reply, &ignored) != MM_OK) {
+        mm_error_context(err, "this object is wrong and could not be removed: remove it by hand");
+    }
+    mm_http_reply_free(&reply);
+}
+
 /* Makes `name` of at most COMPOSE_MAX pieces and proves it. */
 static mm_status compose(gcs *g, const char *name, const char *id, const piece *pieces, size_t count,
                          gcs_object *out, mm_error *err)
@@ -242,6 +256,7 @@ static mm_status compose(gcs *g, const char *name, const char *id, const piece *
         status = mm_error_set(err, MM_MISMATCH, "gs://%s/%s was composed of %zu parts to %" PRIu64 " bytes with "
                               "CRC-32C %08" PRIx32 ", not %" PRIu64 " with %08" PRIx32, g->bucket, name, count, made.size,
                               made.crc32c, size, crc);
+        retract(g, name, &made, err);
     }
     if (status == MM_OK) {
         *out = made;

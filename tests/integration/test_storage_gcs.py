@@ -74,6 +74,7 @@ class Emulator(_Gcs, unittest.TestCase):
         self.way.on(lambda request: request.path.endswith("/compose"), "call",
                     function=lambda _: SERVER.put(self.bucket, self.parts_left("foreign")[0], b"x" * (16 << 20)))
         self.refused("MISMATCH", ["foreign", "CRC-32C"], "upload", self.url("foreign"), self.large, state)
+        self.assertIsNone(SERVER.get(self.bucket, "foreign"))
         for key in self.keys("foreign"):
             self.forget(key)
 
