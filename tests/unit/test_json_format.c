@@ -512,6 +512,36 @@ static void unknown_keys_go_to_the_dynamic_field(void **state)
     assert_int_equal(read_text(&mm_format_jsonl, "{\"id\":1,\"$meta\":{},\"x\":1}", &schema, &rows, &err), MM_DATA);
 }
 
+static void a_sparse_vector_comes_in_any_order(void **state)
+{
+    (void)state;
+    static mm_field fields[] = {{.name = "s", .type = MM_TYPE_SPARSE_FLOAT_VECTOR}};
+    const mm_schema schema = {.name = "s", .fields = fields, .field_count = 1};
+    static const char text[] = "{\"s\":{\"9\":1,\"3\":2,\"5\":0.5}}\n"
+                               "{\"s\":{\"values\":[1,2,0.5],\"indices\":[9,3,5]}}\n";
+    static const struct {
+        uint32_t index;
+        float value;
+    } want[] = {{3, 2.0f}, {5, 0.5f}, {9, 1.0f}};
+    mm_error err = MM_ERROR_INIT;
+    mm_input *input;
+    mm_format_reader *reader;
+    mm_batch batch = {0};
+    assert_int_equal(open_text(&mm_format_jsonl, text, sizeof(text) - 1, &schema, &input, &reader, &err), MM_OK);
+    mm_format_part part = {0, 2, 0, 0};
+    assert_int_equal(mm_format_jsonl.read_seek(reader, &part, 0, &err), MM_OK);
+    assert_int_equal(mm_format_jsonl.read_next(reader, 10, 1000, &batch, &err), MM_OK);
+    for (size_t row = 0; row < 2; row++) {
+        size_t size;
+        const uint8_t *value = mm_column_at(&batch.columns[0], row, &size);
+        assert_int_equal(size, sizeof(want));
+        assert_memory_equal(value, want, size);
+    }
+    mm_batch_free(&batch);
+    mm_format_jsonl.read_close(reader);
+    mm_input_close(input);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -523,6 +553,7 @@ int main(void)
         cmocka_unit_test(a_line_of_more_than_64_mib_is_refused),
         cmocka_unit_test(types_are_told_from_the_rows),
         cmocka_unit_test(unknown_keys_go_to_the_dynamic_field),
+        cmocka_unit_test(a_sparse_vector_comes_in_any_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -44,7 +44,7 @@ static void what_is_no_json_is_refused_with_its_byte(void **state)
         {"[1.]", "malformed"}, {"[+1]", "byte 1"}, {"[.5]", "byte 1"}, {"[1e]", "malformed"}, {"'a'", "byte 0"},
         {"\"a", "byte 2"}, {"\"\\x\"", "byte 1: unknown escape"}, {"\"\\u12g4\"", "byte 5"},
             {"\"\\ud800\"", "surrogate"},
-        {"\"\\udc00\\ud800\"", "surrogate"}, {"\"\\ud800\\u0041\"", "surrogate"}, {"\"a\nb\"", "byte 2: control"},
+        {"\"\\udc00\\ud800\"", "surrogate"}, {"\"\\udc00\\udc00\"", "surrogate"}, {"\"\\ud800\\u0041\"", "surrogate"}, {"\"a\nb\"", "byte 2: control"},
             {"\"\xff\"", "byte 1: not UTF-8"},
         {"\"\xc0\x80\"", "not UTF-8"}, {"\"\xed\xa0\x80\"", "not UTF-8"}, {"\"\xf5\x80\x80\x80\"", "not UTF-8"},
         {"\"\xe2\x82\"", "not UTF-8"}, {"1 2", "byte 2: the end of the text"}, {"[]]", "byte 2"},
