@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "sources/tables/internal.h"
+#include "storage/ahead.h"
 
 static mm_status no_memory(mm_error *err)
 {
@@ -24,6 +25,23 @@ void mm_tables_unit_close(const mm_table_unit *unit, mm_table_open *open)
     *open = (mm_table_open){NULL, NULL, 0, NULL};
 }
 
+/* Small reads of remote files (headers, keys, pages) come from windows; of many fields each may have an input. */
+static mm_status open_input(const mm_source *source, const mm_table_unit *unit, const mm_table_file *file,
+                            mm_input **out, mm_error *err)
+{
+    mm_ahead how = MM_AHEAD_PARSER;
+    mm_input *input;
+    mm_status status = mm_input_open(file->location, source->options, &input, err);
+    if (status != MM_OK)
+        return status;
+    if (unit->format->file_per_field)
+        how.budget = 2 * how.most;
+    if (input->remote)
+        return mm_ahead_over(input, &how, out, err);
+    *out = input;
+    return MM_OK;
+}
+
 static mm_status open_inputs(const mm_source *source, const mm_table_unit *unit, const char *field, mm_table_open *open,
                              mm_error *err)
 {
@@ -32,7 +50,7 @@ static mm_status open_inputs(const mm_source *source, const mm_table_unit *unit,
         const mm_table_file *file = &unit->files[i];
         if (field != NULL && (file->field == NULL || strcmp(file->field, field) != 0))
             continue;
-        status = mm_input_open(file->location, source->options, &open->inputs[open->count], err);
+        status = open_input(source, unit, file, &open->inputs[open->count], err);
         if (status == MM_OK && open->inputs[open->count]->size != file->bytes)
             status = mm_error_set(err, MM_CHANGED, "%s: %" PRIu64 " bytes; it had %" PRIu64 " when the job was planned",
                                   file->location, open->inputs[open->count]->size, file->bytes);
