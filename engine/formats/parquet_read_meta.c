@@ -242,7 +242,8 @@ static void place_chunk(footer *f, mm_parquet_chunk *chunk, const chunk_numbers 
         mm_thrift_read_fail(&f->thrift, "a column chunk without its sizes");
     else if (n->values == 0)
         chunk->begin = chunk->end = MM_PARQUET_MAGIC_SIZE; /* of an empty row group, wherever it may be said to lie */
-    else if (begin < MM_PARQUET_MAGIC_SIZE || !mm_add_u64((uint64_t)begin, (uint64_t)n->compressed, &end) || end > f->at)
+    else if (begin < MM_PARQUET_MAGIC_SIZE || !mm_add_u64((uint64_t)begin, (uint64_t)n->compressed, &end) ||
+             end > f->at)
         mm_thrift_read_fail(&f->thrift, "a column chunk beyond the data of the file");
     else {
         chunk->begin = (uint64_t)begin;

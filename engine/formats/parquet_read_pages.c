@@ -187,7 +187,8 @@ static void read_head(mm_thrift_reader *t, page_head *head)
         else if (field.id == MM_PARQUET_PAGE_CRC) {
             head->crc = mm_thrift_read_i32(t, &field);
             head->has_crc = true;
-        } else if (field.id == MM_PARQUET_PAGE_DATA && head->kind == MM_PARQUET_DATA_PAGE && mm_thrift_read_struct(t, &field))
+        } else if (field.id == MM_PARQUET_PAGE_DATA && head->kind == MM_PARQUET_DATA_PAGE &&
+                   mm_thrift_read_struct(t, &field))
             read_data_head(t, head);
         else if (field.id == MM_PARQUET_PAGE_DICTIONARY && head->kind == MM_PARQUET_DICTIONARY_PAGE &&
                  mm_thrift_read_struct(t, &field))
@@ -260,8 +261,8 @@ static mm_status stored_body(mm_parquet_pages *pages, uint64_t at, size_t size, 
     return status;
 }
 
-static mm_status decompress(mm_parquet_pages *pages, mm_parquet_block *block, uint64_t at, const uint8_t *in, size_t size,
-                            size_t out_size, mm_error *err)
+static mm_status decompress(mm_parquet_pages *pages, mm_parquet_block *block, uint64_t at, const uint8_t *in,
+                            size_t size, size_t out_size, mm_error *err)
 {
     mm_status status = reserve(pages, block, out_size > 0 ? out_size : 1, 0, err); /* data is never NULL then */
     if (status == MM_OK && out_size > 0 && !mm_parquet_decompress(pages->codec, in, size, block->data, out_size))

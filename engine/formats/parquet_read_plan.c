@@ -25,7 +25,7 @@ static bool is_text(mm_parquet_kind kind)
     return kind == MM_PARQUET_KIND_TEXT || kind == MM_PARQUET_KIND_JSON || kind == MM_PARQUET_KIND_BYTES;
 }
 
-/* --- a column and a field ------------------------------------------------------------------------------------------ */
+/* --- a column and a field ----------------------------------------------------------------------------------------- */
 
 /* A dense vector as a list: of floats, or of its bytes. */
 static bool plan_vector_list(const mm_parquet_leaf *leaf, const mm_field *field, mm_parquet_plan *out)
@@ -121,7 +121,8 @@ mm_status mm_parquet_plan_field(const mm_input *input, const mm_parquet_leaf *le
     if (!fits)
         return mm_parquet_bad(input, leaf->at, err, "column '%s', %s%s%s, cannot become a field of type %s%s%s%s",
                               leaf->name, leaf->list ? "a list of " : "", kind_name(leaf->kind),
-                              leaf->kind == MM_PARQUET_KIND_FIXED ? " of another length" : "", mm_type_name(field->type),
+                              leaf->kind == MM_PARQUET_KIND_FIXED ? " of another length" : "",
+                              mm_type_name(field->type),
                               field->type == MM_TYPE_ARRAY ? " of " : "",
                               field->type == MM_TYPE_ARRAY && mm_type_name(field->element_type) != NULL
                                   ? mm_type_name(field->element_type)
@@ -131,7 +132,7 @@ mm_status mm_parquet_plan_field(const mm_input *input, const mm_parquet_leaf *le
     return MM_OK;
 }
 
-/* --- the fields that a file suggests ------------------------------------------------------------------------------- */
+/* --- the fields that a file suggests ------------------------------------------------------------------------------ */
 
 /* The type that holds all values of a kind; NONE: there is none. */
 static mm_type scalar_of(const mm_parquet_leaf *leaf)
@@ -175,13 +176,14 @@ mm_status mm_parquet_infer_field(const mm_input *input, const mm_parquet_leaf *l
 {
     mm_field field = {.name = leaf->name, .nullable = nullable};
     if (leaf->refusal != NULL)
-        return mm_parquet_bad(input, leaf->at, err, "column '%s' %s", leaf->name, leaf->refusal);
+        return mm_parquet_bad(input, leaf->at, err, "column '%s' %s. A schema without the column leaves it out",
+                              leaf->name, leaf->refusal);
     mm_type type = scalar_of(leaf);
     if (type == MM_TYPE_NONE || (leaf->list && !mm_array_element_valid(type) && type != MM_TYPE_JSON) ||
         (leaf->list && leaf->kind == MM_PARQUET_KIND_UUID))
         return mm_parquet_bad(input, leaf->at, err, "column '%s' is %s%s, which may be text or a vector of several "
-                              "types: give its type", leaf->name, leaf->list ? "a list of " : "",
-                              kind_name(leaf->kind));
+                              "types: give its type in a schema, or a schema without it", leaf->name,
+                              leaf->list ? "a list of " : "", kind_name(leaf->kind));
     field.max_length = type == MM_TYPE_VARCHAR ? leaf->kind == MM_PARQUET_KIND_UUID ? 36 : VARCHAR_MAX : 0;
     field.type = type;
     if (is_vector(leaf, elements)) {

@@ -1,5 +1,5 @@
-/* Any bytes as a Parquet file: refused with a byte offset or read, without a crash, a leak or a hang; the rows that were
- * promised are the rows that come, and Array and sparse rows are well-formed. Read as the file suggests, and again with
+/* Any bytes as a Parquet file: refused with a byte offset or read, without a crash, a leak or a hang; the rows that
+ * were promised are the rows that come, and Array and sparse rows are well-formed. Read as the file suggests, and again with
  * every column as some other field. */
 #include <stdint.h>
 #include <stdio.h>
@@ -33,7 +33,8 @@ static mm_status take_part(void *context, const mm_format_part *part, mm_error *
 
 static void check_failure(mm_status status, const mm_error *err)
 {
-    if (status == MM_BUG || status == MM_CHANGED || (status == MM_DATA && strstr(err->text, "input: byte ") != err->text))
+    if (status == MM_BUG || status == MM_CHANGED ||
+        (status == MM_DATA && strstr(err->text, "input: byte ") != err->text))
         abort();
 }
 

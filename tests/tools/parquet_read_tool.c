@@ -103,8 +103,8 @@ static void put_schema(const reading *r)
         const mm_field *f = &schema->fields[i];
         mm_buffer_printf(&text, "%s{\"name\": ", i > 0 ? ", " : "");
         mm_json_text(&text, f->name);
-        mm_buffer_printf(&text, ", \"type\": \"%s\", \"dim\": %u, \"width\": %zu, \"nullable\": %s", mm_type_name(f->type),
-                         f->dim, mm_type_width(f->type, f->dim), f->nullable ? "true" : "false");
+        mm_buffer_printf(&text, ", \"type\": \"%s\", \"dim\": %u, \"width\": %zu, \"nullable\": %s",
+                         mm_type_name(f->type), f->dim, mm_type_width(f->type, f->dim), f->nullable ? "true" : "false");
         mm_buffer_printf(&text, ", \"element\": \"%s\", \"max_length\": %u, \"dynamic\": %s}",
                          mm_type_name(f->element_type) != NULL ? mm_type_name(f->element_type) : "", f->max_length,
                          f->dynamic ? "true" : "false");

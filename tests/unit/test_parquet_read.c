@@ -25,7 +25,7 @@ static uint8_t *exact(const void *bytes, size_t size)
     return copy;
 }
 
-/* --- Thrift -------------------------------------------------------------------------------------------------------- */
+/* --- Thrift ------------------------------------------------------------------------------------------------------- */
 
 static void what_the_writer_writes_is_read_back(void **state)
 {
@@ -109,7 +109,7 @@ static void nesting_and_counts_without_end_are_refused(void **state)
     assert_string_equal(r.wrong, "structures nested too deeply");
 }
 
-/* --- the hybrid ---------------------------------------------------------------------------------------------------- */
+/* --- the hybrid --------------------------------------------------------------------------------------------------- */
 
 static void runs_and_packed_groups_are_read_in_any_pieces(void **state)
 {
@@ -185,7 +185,7 @@ static void a_long_run_is_known_without_unpacking(void **state)
     assert_int_equal(out[1], 0);
 }
 
-/* --- delta --------------------------------------------------------------------------------------------------------- */
+/* --- delta -------------------------------------------------------------------------------------------------------- */
 
 static void the_examples_of_the_specification_are_read(void **state)
 {
@@ -247,9 +247,10 @@ static void delta_headers_that_lie_are_refused(void **state)
     assert_false(mm_parquet_delta_next(&d, out, 5));
 }
 
-/* --- values -------------------------------------------------------------------------------------------------------- */
+/* --- values ------------------------------------------------------------------------------------------------------- */
 
-static const char *open_values(mm_parquet_values *values, int32_t encoding, int32_t type, const void *bytes, size_t size)
+static const char *open_values(mm_parquet_values *values, int32_t encoding, int32_t type, const void *bytes,
+                               size_t size)
 {
     static const mm_parquet_dictionary none = {0};
     memset(values, 0, sizeof(*values));
@@ -303,8 +304,8 @@ static void prefixes_are_put_in_front_of_their_rests(void **state)
     /* "axis", "axle", "babble", "babyhood" of Encodings.md: prefixes 0 2 0 3, suffixes 4 2 6 5 */
     mm_buffer page = MM_BUFFER_INIT;
     /* deltas +2 -2 +3, the least -2: 4 0 5 in 3 bits; and -2 +4 -1: 0 6 1 */
-    static const uint8_t prefixes[] = {0x80, 0x01, 0x04, 4, 0, 0x03, 3, 0, 0, 0, 0x44, 0x01, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
-    static const uint8_t suffixes[] = {0x80, 0x01, 0x04, 4, 8, 0x03, 3, 0, 0, 0, 0x70, 0x00, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+    static const uint8_t prefixes[22] = {0x80, 0x01, 0x04, 4, 0, 0x03, 3, 0, 0, 0, 0x44, 0x01};
+    static const uint8_t suffixes[22] = {0x80, 0x01, 0x04, 4, 8, 0x03, 3, 0, 0, 0, 0x70, 0x00};
     mm_buffer_append(&page, prefixes, sizeof(prefixes));
     mm_buffer_append(&page, suffixes, sizeof(suffixes));
     mm_buffer_append(&page, "axislebabbleyhood", 17);
@@ -336,7 +337,8 @@ static void an_index_beyond_the_dictionary_is_refused(void **state)
     const mm_parquet_dictionary d = {.bytes = words, .count = 2, .there = true};
     mm_parquet_values v = {0};
     uint32_t out[2];
-    assert_null(mm_parquet_values_open(&v, MM_PARQUET_RLE_DICTIONARY, MM_PARQUET_INT32, 0, indices, sizeof(indices), &d));
+    assert_null(mm_parquet_values_open(&v, MM_PARQUET_RLE_DICTIONARY, MM_PARQUET_INT32, 0, indices, sizeof(indices),
+                                       &d));
     assert_null(mm_parquet_values_fixed(&v, (uint8_t *)out, 1));
     assert_int_equal(out[0], 20);
     assert_string_equal(mm_parquet_values_fixed(&v, (uint8_t *)out, 1), "an index beyond the dictionary");
@@ -348,7 +350,7 @@ static const mm_parquet_leaf decimal = {.kind = MM_PARQUET_KIND_DECIMAL}, real =
                              integer = {.kind = MM_PARQUET_KIND_INT32, .bits = 32},
                              byte = {.kind = MM_PARQUET_KIND_UINT32, .bits = 8};
 
-/* --- numbers ------------------------------------------------------------------------------------------------------- */
+/* --- numbers ------------------------------------------------------------------------------------------------------ */
 
 static void decimals_are_big_endian(void **state)
 {
@@ -394,7 +396,7 @@ static void the_value_that_does_not_fit_is_named(void **state)
         mm_parquet_convert(&real, 8, (const uint8_t *)(doubles + 2), 1, MM_TYPE_FLOAT, false, out, &bad));
 }
 
-/* --- whole files whose numbers lie ----------------------------------------------------------------------------------- */
+/* --- whole files whose numbers lie -------------------------------------------------------------------------------- */
 
 /* A file of one INT32 column with one page. */
 typedef struct lying {
