@@ -6,7 +6,9 @@ import glob
 import json
 import os
 import shutil
+import signal
 import sys
+import time
 
 import numpy
 import pyarrow
@@ -15,7 +17,7 @@ import pyarrow.parquet
 import jobs
 import object_servers
 import oracle
-from jobs import CONFIG, DATA, KILLED
+from jobs import CONFIG, DATA, INTERRUPTED, KILLED
 
 ROWS, DIM = 3000, 8
 BUCKET = "bucket"
@@ -194,6 +196,36 @@ def what_stands_there_in_another_format_is_not_appended_to(f):
     f.same("mixed", "jsonl")
 
 
+def large(f, name):
+    """A job of some 150 MB in several objects, each sent in several parts."""
+    path = f.path("large.index")
+    if not os.path.exists(path):
+        jobs.write_flat(path, jobs.floats(150000, 256))
+    return f.make(name, {"driver": "faiss", "path": path}, "parquet", f"s3://{BUCKET}/{name}", file_size="40MiB",
+                  verify="full")
+
+
+def a_stop_during_an_upload_is_prompt_and_the_upload_goes_on(f):
+    process = f.start("run", large(f, "stopped"), failpoint="files.carry.progress:1:sleep=1500")
+    f.wait_rows(process, "stopped", 1)
+    process.send_signal(signal.SIGTERM)
+    began = time.monotonic()
+    f.end(process, INTERRUPTED)
+    assert time.monotonic() - began < 20, time.monotonic() - began
+    f.call("resume", "stopped")
+    f.ended("stopped", rows_done=150000)
+
+
+def a_store_that_dies_and_comes_back_is_waited_for(f):
+    process = f.start("run", large(f, "away"), failpoint="files.carry.progress:1:sleep=2000")
+    f.wait_rows(process, "away", 1)
+    f.server.kill9()
+    time.sleep(1)
+    f.server.restart()
+    f.end(process, 0)
+    f.ended("away", rows_done=150000)
+
+
 def main():
     try:
         object_servers.program("versitygw")
@@ -205,6 +237,7 @@ def main():
             small_batches_become_large_row_groups, a_file_ends_near_its_size, a_job_that_is_killed_goes_on_in_its_files,
             damage_turns_the_verification_red, npy_names_the_field_that_it_cannot_hold,
             what_stands_there_in_another_format_is_not_appended_to,
+            a_stop_during_an_upload_is_prompt_and_the_upload_goes_on, a_store_that_dies_and_comes_back_is_waited_for,
         ], f)
 
 
