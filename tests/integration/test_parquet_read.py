@@ -71,6 +71,18 @@ def every_encoding(folder):
             check(path)
 
 
+def every_option_of_the_writer(folder):
+    table = files.everything(800)
+    options = [{"write_page_index": True, "data_page_size": 1000}, {"store_decimal_as_integer": True},
+               {"use_compliant_nested_type": False}, {"coerce_timestamps": "ms", "allow_truncated_timestamps": True},
+               {"flavor": "spark", "use_deprecated_int96_timestamps": False}, {"write_statistics": False},
+               {"max_rows_per_page": 50}]
+    for i, option in enumerate(options):
+        path = write(folder, f"option{i}", table, **option)
+        check(path)
+        check(path, "part_bytes=30000", "from=3", "backwards=1", skipped=True)
+
+
 def column_encodings(path, group, column):
     meta = pyarrow.parquet.ParquetFile(path).metadata.row_group(group)
     return meta.column(column).encodings if column < meta.num_columns else ()
@@ -419,7 +431,8 @@ def pymilvus_bulk_writer(folder):
     assert total == 2000
 
 
-TESTS = [every_compression_and_page_version, every_encoding, a_dictionary_that_overflows, empty_files_and_many_row_groups,
+TESTS = [every_compression_and_page_version, every_encoding, every_option_of_the_writer,
+         a_dictionary_that_overflows, empty_files_and_many_row_groups,
          parts_in_any_order_and_from_any_row, vectors_in_all_their_forms, numbers_that_fit_and_that_do_not,
          text_json_and_sparse_vectors, inferred_types, refused_by_name, lists_that_are_no_vectors, checksums, old_lists,
          duckdb_files, pymilvus_bulk_writer]
