@@ -21,7 +21,9 @@ enum {
     MM_SINK_FENCE = 1 << 5,       /* fence_move and fence_drop work: late requests are refused */
     MM_SINK_READ_BACK = 1 << 6,   /* count and read_back work */
     MM_SINK_DUPLICATES = 1 << 7,  /* can hold one primary key on several rows (files) */
-    MM_SINK_NONFINITE = 1 << 8    /* keeps NaN and infinity (files) */
+    MM_SINK_NONFINITE = 1 << 8,   /* keeps NaN and infinity (files) */
+    MM_SINK_REPAIR = 1 << 9       /* rows that come again after everything was written replace what stands there by key
+                                   * (resume --repair), though rows in doubt are not settled so */
 };
 
 struct mm_buffer;
@@ -190,6 +192,10 @@ typedef struct mm_sink_driver {
      * another thread than attend. May be NULL. */
 #define MM_ACTIVITY_MAX 96
     void (*activity)(mm_sink *sink, char out[MM_ACTIVITY_MAX]);
+
+    /* The run is given up for good: takes away by what its late requests could still come in, where the engine's fence
+     * is not in use. No step was recalled. May be NULL. */
+    mm_status (*cancel)(mm_sink *sink, mm_error *err);
 
     /* Rows in a partition (NULL: the whole collection) as a reader sees them now, copies counted. */
     mm_status (*count)(mm_sink *sink, uint32_t collection, const char *partition, uint64_t *rows,

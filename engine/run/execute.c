@@ -297,6 +297,8 @@ void mm_execute_drop_fences(mm_session *session)
     pthread_mutex_lock(&session->store_lock);
     mm_status status = session->stores->collections(session->store, &arena, &plans, &count, &err);
     pthread_mutex_unlock(&session->store_lock);
+    if (status == MM_OK && session->sinks->cancel)
+        status = session->sinks->cancel(session->sink, &err);
     for (size_t i = 0; status == MM_OK && i < count; i++) {
         if (!(session->sink_caps & MM_SINK_FENCE) || plans[i].skipped || plans[i].fence == 0)
             continue;

@@ -35,7 +35,7 @@ typedef struct mm_import_group {
     /* of this process */
     bool asked; /* INTENT: the request may be on its way */
     unsigned percent;
-    uint64_t due_ms, pause_ms, progress_ms; /* when to look at the job again; its last progress */
+    uint64_t sent_ms, due_ms, progress_ms; /* when to look at the job again; its last progress */
 } mm_import_group;
 
 /* A unit that waits for a group. */
@@ -103,6 +103,8 @@ struct mm_importer {
     size_t waiting_count, waiting_capacity;
     bool checked; /* fences compared with the target */
     bool sealed, carried; /* all that was staged */
+    bool ended; /* recorded as `imported`: every row was staged, every group is done or left to its keys. Set when no lane
+                 * is open */
     /* for the progress line, read by another thread */
     _Atomic uint64_t files_known, files_done, running, percent_sum;
 };
@@ -153,6 +155,7 @@ mm_status mm_import_check_fences(mm_importer *importer, mm_error *err) MM_MUST_U
 /* The name to ask for an import by, behind a fence that has moved since the last request of unknown outcome. */
 mm_status mm_import_target(mm_importer *importer, uint32_t collection, char out[MM_MILVUS_NAME], mm_error *err) MM_MUST_USE;
 mm_status mm_import_drop_fences(mm_importer *importer, mm_error *err) MM_MUST_USE;
+mm_status mm_import_cancel(mm_sink *sink, mm_error *err);
 
 /* --- import_attend.c --- */
 

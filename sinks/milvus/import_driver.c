@@ -170,20 +170,26 @@ static void import_lane_close(mm_lane *lane)
     mm_milvus_lane_close(lane);
 }
 
-/* Rows that a verification found wrong (resume --repair) are written by Upsert; all others are staged. */
+/* Rows that come when everything is imported are those that a verification found wrong (resume --repair): written by
+ * Upsert. All others are staged. */
 static mm_status import_write(mm_lane *lane, const mm_write *what, const mm_batch *batch, size_t *acknowledged,
                               mm_error *err)
 {
-    if (what->mode == MM_WRITE_UPSERT)
-        return mm_milvus_lane_write(lane, what, batch, acknowledged, err);
+    const mm_importer *importer = lane->sink->importer;
+    if (importer->ended) {
+        mm_write again = *what;
+        again.mode = MM_WRITE_UPSERT;
+        return mm_milvus_lane_write(lane, &again, batch, acknowledged, err);
+    }
     if (lane->staged == NULL)
-        return mm_error_set(err, MM_CHANGED, "the folder of staged files %s is gone", lane->sink->importer->folder);
+        return mm_error_set(err, MM_CHANGED, "the folder of staged files %s is gone", importer->folder);
     return mm_sink_files.write(lane->staged, what, batch, acknowledged, err);
 }
 
 static bool import_adopts(mm_sink *sink, uint32_t collection, const mm_staged *staged)
 {
-    return sink->importer->files != NULL && mm_files_adopts(sink->importer->files, collection, staged);
+    const mm_importer *importer = sink->importer;
+    return importer->files != NULL && !importer->ended && mm_files_adopts(importer->files, collection, staged);
 }
 
 static mm_status import_adopt(mm_lane *lane, const mm_write *what, const mm_staged *staged, mm_error *err)
@@ -215,6 +221,7 @@ static void import_close(mm_sink *sink)
     mm_sink_milvus.close(sink);
 }
 
+/* No flush: imported segments are sealed, and what a repair wrote is acknowledged. */
 static const mm_step steps[] = {
     {.name = "database", .phase = MM_STEP_BEFORE, .run = mm_milvus_step_database},
     {.name = "collection",
@@ -228,7 +235,6 @@ static const mm_step steps[] = {
      .intend = mm_import_intend_staging,
      .run = mm_import_step_staging,
      .recall = mm_import_recall_staging},
-    {.name = "flush", .phase = MM_STEP_AFTER, .run = mm_milvus_step_flush},
     {.name = "index", .phase = MM_STEP_AFTER, .run = mm_milvus_step_index},
     {.name = "load",
      .phase = MM_STEP_AFTER,
@@ -246,7 +252,7 @@ const mm_sink_driver mm_sink_milvus_import = {
     .abi = MM_SINK_ABI,
     .name = "milvus",
     .summary = "Milvus 2.x and Zilliz Cloud: staged files and bulk import",
-    .capabilities = MM_SINK_ORDERED | MM_SINK_REWIND | MM_SINK_ATOMIC | MM_SINK_READ_BACK,
+    .capabilities = MM_SINK_ORDERED | MM_SINK_REWIND | MM_SINK_ATOMIC | MM_SINK_READ_BACK | MM_SINK_REPAIR,
     .options = mm_milvus_options,
     .option_count = MM_MILVUS_OPTIONS,
     .steps = steps,
@@ -263,6 +269,7 @@ const mm_sink_driver mm_sink_milvus_import = {
     .lane_close = import_lane_close,
     .attend = mm_import_attend,
     .activity = mm_import_activity,
+    .cancel = mm_import_cancel,
     .count = import_count,
     .count_keys = mm_milvus_lane_count_keys,
     .read_back = mm_milvus_lane_read_back,

@@ -131,3 +131,27 @@ mm_status mm_import_drop_fences(mm_importer *importer, mm_error *err)
     }
     return status;
 }
+
+/* The intent of an epoch that never comes is recorded before: a crash in between is no savepoint without its alias. */
+static mm_status drop_for_good(mm_importer *importer, uint32_t collection, mm_error *err)
+{
+    uint64_t highest = 0;
+    mm_status status = mm_milvus_fence_highest(importer->sink, collection, &highest, err);
+    if (status == MM_NOT_FOUND) {
+        mm_error_clear(err); /* the collection was not made yet */
+        return MM_OK;
+    }
+    if (status == MM_OK && highest > 0)
+        status = record(importer, collection, highest + 1, false, err);
+    MM_FAILPOINT("import.cancel.intent");
+    return status == MM_OK && highest > 0 ? mm_milvus_fence_drop(importer->sink, collection, highest, err) : status;
+}
+
+mm_status mm_import_cancel(mm_sink *sink, mm_error *err)
+{
+    mm_importer *importer = sink->importer;
+    mm_status status = MM_OK;
+    for (uint32_t i = 0; status == MM_OK && is_fenced(importer) && i < importer->collection_count; i++)
+        status = drop_for_good(importer, i, err);
+    return status;
+}

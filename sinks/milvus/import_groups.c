@@ -299,6 +299,8 @@ static mm_status settle_own(mm_importer *importer, const records *all, mm_error 
             status = settle_group(importer, all->items[i].key, all->items[i].value, err);
         else if (strncmp(all->items[i].key, "fence/", 6) == 0)
             status = settle_fence(importer, all->items[i].key, all->items[i].value, err);
+        else if (strcmp(all->items[i].key, "imported") == 0)
+            importer->ended = true;
     }
     return status;
 }

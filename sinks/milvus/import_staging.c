@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <ftw.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,12 +29,25 @@ static mm_status no_memory(mm_error *err)
 
 /* --- which format ----------------------------------------------------------------------------------------- */
 
-/* "v2.3.5" and "2.3.5"; an unknown version is taken for a late one. */
-static bool is_before_2_4(const char *version)
+/* "v2.3.5" as 20305; an unknown version is taken for a late one. */
+static unsigned version_number(const char *version)
 {
-    unsigned major, minor;
-    return sscanf(version[0] == 'v' ? version + 1 : version, "%u.%u", &major, &minor) == 2 &&
-           (major < 2 || (major == 2 && minor < 4));
+    unsigned major, minor, patch;
+    if (sscanf(version[0] == 'v' ? version + 1 : version, "%u.%u.%u", &major, &minor, &patch) != 3)
+        return UINT_MAX;
+    return major * 10000 + minor * 100 + patch;
+}
+
+/* NumPy has no texts but such as are all as long as the longest may be: 64 KiB a row, if need be. */
+static bool has_texts(const mm_importer *importer)
+{
+    for (size_t i = 0; i < importer->collection_count; i++)
+        for (size_t j = 0; j < importer->collections[i].schema->field_count; j++) {
+            mm_type type = importer->collections[i].schema->fields[j].type;
+            if (type == MM_TYPE_VARCHAR || type == MM_TYPE_JSON)
+                return true;
+        }
+    return false;
 }
 
 static mm_status holds_all(const mm_importer *importer, const char *format, mm_error *err)
@@ -50,18 +64,26 @@ static mm_status holds_all(const mm_importer *importer, const char *format, mm_e
     return status;
 }
 
-/* auto: what the server reads fastest and has read longest, among what holds every field. */
+/* auto: what the server reads fastest and has read longest, among what holds every field. 2.3.5 is the first of which
+ * it is known that it reads Parquet. */
 static mm_status choose_format(mm_importer *importer, mm_error *err)
 {
-    static const char *const early[] = {"npy", "parquet", "json"}, *const late[] = {"parquet", "json", "npy"};
+    static const char *const columns[] = {"npy", "parquet", "json"}, *const modern[] = {"parquet", "json", "npy"};
+    static const char *const oldest[] = {"json", "npy"};
     const char *asked = mm_options_str(importer->sink->options, "format");
-    const char *const *order = is_before_2_4(importer->sink->version) ? early : late;
+    unsigned version = version_number(importer->sink->version);
+    const char *const *order = version >= 20400 ? modern : columns;
+    size_t count = MM_COUNT(columns);
     if (strcmp(asked, "auto") != 0) {
         snprintf(importer->format, sizeof(importer->format), "%s", asked);
         return holds_all(importer, asked, err);
     }
+    if (version < 20400 && has_texts(importer)) {
+        order = version >= 20305 ? modern : oldest;
+        count = version >= 20305 ? MM_COUNT(modern) : MM_COUNT(oldest);
+    }
     mm_status status = MM_OK;
-    for (size_t i = 0; i < MM_COUNT(early); i++) {
+    for (size_t i = 0; i < count; i++) {
         mm_error_clear(err);
         status = holds_all(importer, order[i], err);
         if (status == MM_OK) {

@@ -25,6 +25,7 @@ import servers
 from forwarder import Forwarder
 from harness import DATA, DONE, KILLED, UNAVAILABLE, Job, Wrong
 
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"  # servers are started while clients are open
 ROWS, DIM, EXTENT = 3000, 64, 500
 PARALLEL = 4
 PATIENT = 240  # seconds of one process, on a machine that has other things to do, too
@@ -358,6 +359,23 @@ def check_killed_server(source, place):
         trial.check()
 
 
+def check_cancel(server, source):
+    """Killed while its aliases are taken away: cancelled again."""
+    with trial_of(Plain, server, source) as trial:
+        trial.job.strike("import.sent.recorded:2:kill", timeout=PATIENT)
+        ended = trial.job.go("cancel", trial.job.name, "-q", failpoint="import.cancel.intent:1:kill")
+        if ended.code != KILLED:
+            raise Wrong(f"{ended!r}\n{trial.job.story()}")
+        ended = trial.job.go("cancel", trial.job.name, "-q")
+        if ended.code != DONE or trial.client.describe_collection(trial.collection).get("aliases"):
+            raise Wrong(f"{ended!r}\n{trial.job.story()}")
+        trial.client.drop_collection(trial.collection)
+        ended = trial.job.start(timeout=PATIENT)  # what the first run staged goes, too
+        if ended.code != DONE:
+            raise Wrong(f"{ended!r}\n{trial.job.story()}")
+        trial.check()
+
+
 def others(server, source):
     """The cases that are no plain kills: (function, arguments)."""
     yield from ((check_lost_request, (server, source, point)) for point in AGAIN)
@@ -365,6 +383,7 @@ def others(server, source):
     yield check_forgotten, (server, source, "some", "import.decide.delete")
     yield check_forgotten, (server, source, "some", "import.decide.deleted")
     yield check_forgotten, (server, source, "all", "import.decide.done")
+    yield check_cancel, (server, source)
     yield check_late_request, (server, source)
     yield check_lost_answer, (server, source)
     yield check_refused_data, (server, source)
