@@ -90,6 +90,7 @@ struct mm_importer {
     char format[16];
     char **staging_details; /* of the step staging, recalled; by collection, NULL where it is not done */
     bool removed; /* the staged files are gone, since all is imported and proven */
+    const char *spool; /* mm_sink_args.folder */
     /* rules */
     size_t jobs_max;
     uint32_t tries_max;

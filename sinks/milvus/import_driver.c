@@ -96,6 +96,7 @@ mm_status mm_importer_open(mm_sink *sink, const mm_sink_args *args, mm_error *er
     if (importer == NULL)
         return mm_error_set(err, MM_NO_MEMORY, "out of memory");
     importer->sink = sink;
+    importer->spool = args->folder;
     sink->importer = importer;
     mm_status status = check_rules(sink, args, err);
     if (status == MM_OK)

@@ -144,6 +144,7 @@ static mm_status open_files(mm_importer *importer, mm_error *err)
                          .job_tag = sink->tag,
                          .run = sink->run,
                          .host = sink->host,
+                         .folder = importer->spool,
                          .collections = importer->collections,
                          .collection_count = importer->collection_count};
     status = mm_files_open_for_import(&args, &importer->files, err);

@@ -1,6 +1,7 @@
 """transfer: import through the REST jobs of Milvus 2.4 and later. The jobs are a stand-in's (rest_stand_in.py), the
 rows are a real Milvus's: what is compared in the end is what stands there."""
 
+import json
 import os
 import sys
 import time
@@ -9,6 +10,7 @@ import numpy
 import oracle
 import servers
 from jobs import CONFIG, DATA, DONE, KILLED, Jobs, floats, rows, run_checks, write_flat
+from object_servers import ACCESS, SECRET, VersityGw
 from rest_stand_in import RestStandIn
 
 ROWS, DIM = 3000, 16
@@ -33,12 +35,13 @@ class Case:
     def job(self, verify="full", **target):
         return self.jobs.job(self.name, self.jobs.path("flat.index"),
                              {"driver": "milvus", "endpoint": self.server.uri, "token": AUTH, "transfer": "import",
-                              "import_api": "rest", "rest_endpoint": self.rest.uri, "staging": self.stage,
-                              "format": "npy", "file_size": "64KiB", **target},
+                              "rest_endpoint": self.rest.uri, "staging": self.stage,
+                              **{"import_api": "rest", "format": "npy", "file_size": "64KiB", **target}},
                              {"to": self.name}, source={"extent_rows": 500}, verify=verify,
                              limits={"dumpers": 1, "loaders": 2, "patience": "30s"})
 
     def run(self, code=DONE, failpoint=None, **more):
+        """more: verify, or options of the target."""
         return self.jobs.call("run", self.job(**more), code=code, failpoint=failpoint)
 
     def check(self, groups=None):
@@ -185,6 +188,44 @@ def kept_files_stay(case):
     assert len(left) == 2 * len(units_of(case)), left
 
 
+class CloudCase(Case):
+    """Zilliz Cloud's form of it: objects in a bucket, named by URLs, with the keys to read them."""
+
+    def __init__(self, server, jobs, name, store):
+        super().__init__(server, jobs, name)
+        self.store = store
+        self.rest.cloud = "in01-0123"
+        self.rest.objects = lambda url: os.path.join(store.folder, "data", url.removeprefix("s3://"))
+        self.stage = f"s3://imports/{name}"
+
+    def job(self, **target):
+        return super().job(import_api="zilliz", cluster_id="in01-0123", **self.store.options(), **target)
+
+    def check(self, groups=None):
+        oracle.check_milvus(self.server.uri, self.name, self.jobs.rows)
+        left = self.store.client().list_objects_v2(Bucket="imports", Prefix=self.name + "/").get("Contents", [])
+        assert not left, left
+
+
+def objects_are_imported_by_zilliz_cloud(case):
+    """Staged in an object store, asked for by URL with credentials, tried again under other names, removed."""
+    case.rest.fail("disk quota exceeded")
+    case.run(format="parquet")
+    case.check()
+    bodies = [json.loads(body) for path, body in case.rest.requests if path.endswith("create")]
+    assert len(bodies) > 1, bodies
+    for body in bodies:
+        assert body["accessKey"] == ACCESS and body["secretKey"] == SECRET and body["clusterId"] == "in01-0123", body
+        assert all(url.startswith("s3://imports/") for group in body["objectUrls"] for url in group), body
+    assert any("/try2/" in url for body in bodies for group in body["objectUrls"] for url in group)
+
+
+def a_cloud_job_that_is_killed_goes_on(case):
+    case.run(code=KILLED, failpoint="import.create.after:1:kill", format="parquet")
+    case.jobs.call("resume", case.name)
+    case.check()
+
+
 CHECKS = [several_files_go_into_one_job, parquet_and_json_are_imported, wrong_credentials_end_it_at_once,
           a_lost_answer_is_found_in_the_list, a_job_that_tells_its_files_late_is_waited_for,
           a_failure_before_anything_was_written_is_tried_again, a_job_that_wrote_a_part_is_told_by_its_keys,
@@ -194,9 +235,9 @@ CHECKS = [several_files_go_into_one_job, parquet_and_json_are_imported, wrong_cr
           what_is_wrong_with_the_files_ends_the_run, tries_are_bounded, kept_files_stay]
 
 
-def with_case(check, number):
+def with_case(check, name, kind=Case):
     def run(server, jobs):
-        with Case(server, jobs, f"rest_{number:02}") as case:
+        with kind(server, jobs, name) as case:
             check(case)
     run.__name__ = check.__name__
     return run
@@ -204,11 +245,15 @@ def with_case(check, number):
 
 def main():
     servers.private_network()
-    with servers.MilvusStandalone() as server, Jobs() as jobs:
+    with servers.MilvusStandalone() as server, VersityGw() as store, Jobs() as jobs:
+        store.client().create_bucket(Bucket="imports")
         vectors = floats(ROWS, DIM)
         write_flat(jobs.path("flat.index"), vectors)
         jobs.rows = rows(numpy.arange(ROWS), vectors)
-        return run_checks([with_case(check, number) for number, check in enumerate(CHECKS)], server, jobs, together=2)
+        cloud = [with_case(check, f"cloud_{number}", lambda *more: CloudCase(*more, store))
+                 for number, check in enumerate((objects_are_imported_by_zilliz_cloud, a_cloud_job_that_is_killed_goes_on))]
+        return run_checks([with_case(check, f"rest_{number:02}") for number, check in enumerate(CHECKS)] + cloud,
+                          server, jobs, together=2)
 
 
 if __name__ == "__main__":
