@@ -67,6 +67,27 @@ mm_status mm_s3_judge_body(mm_s3 *s3, const mm_s3_call *call, mm_error *err) MM_
 /* https://host/path of a key. malloc'd. */
 char *mm_s3_url(mm_s3 *s3, const char *key);
 
+/* The body's SHA-256 and its Base64, and the header that proves the body: that digest, or Content-MD5 where the service
+ * does not take it. *header: malloc'd. */
+mm_status mm_s3_prove_body(mm_s3 *s3, const mm_http_body *body, uint8_t sha256[32], char sha256_text[45], char **header,
+                           mm_error *err) MM_MUST_USE;
+/* Compares with what the service says it has stored, where it says so. */
+mm_status mm_s3_check_stored(const mm_s3_call *call, const char *sha256_text, mm_error *err) MM_MUST_USE;
+/* Base64 of exactly `size` bytes, at most 32. */
+bool mm_s3_decode(const char *text, uint8_t *out, size_t size) MM_MUST_USE;
+
+/* Operations of the driver's table that stand in s3_upload.c, and the one of s3.c that they need. */
+mm_status mm_s3_stat(void *self, const char *key, mm_object *out, mm_error *err);
+mm_status mm_s3_upload_begin(void *self, const char *key, uint64_t size, char **id, mm_error *err);
+mm_status mm_s3_upload_part(void *self, const char *key, const char *id, mm_part *part, const mm_http_body *body,
+                            mm_error *err);
+mm_status mm_s3_upload_parts(void *self, const char *key, const char *id, mm_part_list *list, mm_error *err);
+mm_status mm_s3_upload_complete(void *self, const char *key, const char *id, const mm_part *parts, size_t count,
+                                mm_object *out, mm_error *err);
+bool mm_s3_upload_made(void *self, const mm_object *object, const mm_part *parts, size_t count);
+mm_status mm_s3_upload_abort(void *self, const char *key, const char *id, mm_error *err);
+mm_status mm_s3_copy(void *self, const char *from, const char *to, mm_error *err);
+
 /* The XML of answers. Texts are truncated to fit. */
 typedef struct mm_s3_failure {
     char code[64], message[400], region[64];
