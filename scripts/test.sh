@@ -4,7 +4,7 @@
 # target. The last line says how many passed, failed and were skipped; exit 1 unless none failed.
 #
 #   scripts/test.sh [--quick]    --quick: units only, no sanitizers, no fuzzing
-#   MM_FUZZ_SECONDS              seconds for each fuzz target (20)
+#   MM_FUZZ_SECONDS              seconds for each fuzz target (8)
 set -u
 cd "$(dirname "$0")/.." || exit 1
 root=$(pwd)
@@ -48,14 +48,14 @@ fuzz() {
     corpus=$results/corpus-$name
     mkdir "$corpus"
     [ -d "tests/fuzz/corpus/$name" ] && set -- "$corpus" "tests/fuzz/corpus/$name" || set -- "$corpus"
-    (cd "$results" && "$root/$target" "$1" ${2:+"$root/$2"} -max_total_time="${MM_FUZZ_SECONDS:-20}" \
+    (cd "$results" && "$root/$target" "$1" ${2:+"$root/$2"} -max_total_time="${MM_FUZZ_SECONDS:-8}" \
         -timeout=5 -rss_limit_mb=2048 -print_final_stats=1 -verbosity=0) && echo "$name" >>"$results/passed"
 }
 
 if step "build dev" build dev; then
     tests dev unit "$jobs" -L unit
     if [ -z "$quick" ]; then
-        tests dev integration 1 -L integration
+        tests dev integration 2 -L integration # each with servers of its own, which it mostly waits for
         tests dev crash 1 -L crash
     fi
 fi

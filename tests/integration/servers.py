@@ -29,6 +29,10 @@ import time
 import urllib.error
 import urllib.request
 
+# A child of this process only goes on to exec. gRPC's own handling of fork, for clients that stay open across it,
+# aborts such a child now and then.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+
 _libc = ctypes.CDLL(None, use_errno=True)
 _CLONE_NEWUSER = 0x10000000
 _CLONE_NEWNET = 0x40000000
