@@ -382,7 +382,7 @@ def others(server, source):
     yield check_forgotten, (server, source, None, "import.unclear.recorded")
     yield check_forgotten, (server, source, "some", "import.decide.delete")
     yield check_forgotten, (server, source, "some", "import.decide.deleted")
-    yield check_forgotten, (server, source, "all", "import.decide.done")
+    yield check_forgotten, (server, source, "all", "import.decide.again")
     yield check_cancel, (server, source)
     yield check_late_request, (server, source)
     yield check_lost_answer, (server, source)
