@@ -194,10 +194,10 @@ static mm_status failed(mm_importer *importer, mm_import_group *group, const mm_
     return status;
 }
 
-/* Looks come often enough to notice the end within a fortieth of what the job took. */
+/* Looks come often enough to notice the end within a hundredth of what the job took. */
 static uint64_t poll_pause(uint64_t elapsed_ms)
 {
-    uint64_t pause = elapsed_ms / 40;
+    uint64_t pause = elapsed_ms / 100;
     return pause < POLL_MIN_MS ? POLL_MIN_MS : pause > POLL_MAX_MS ? POLL_MAX_MS : pause;
 }
 
