@@ -6,6 +6,7 @@ resumed and its output compared with the source."""
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -94,6 +95,28 @@ def a_signal_at_any_moment_loses_nothing(kinds):
             if ended.code not in (INTERRUPTED, DONE, -signal.SIGTERM) and not (turn and ended.code == USAGE):
                 raise Wrong(f"{ended!r}\n{job.story()}")
         finish_and_check(kind, job)
+
+
+def a_store_that_never_answers_does_not_hold_up_a_stop(kinds):
+    """As a target, and as the place of the source: a request there waits much longer than a stop may take."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # connections come to stand, nobody reads them
+        store = {"storage_endpoint": f"http://127.0.0.1:{silent.getsockname()[1]}", "storage_access_key": "key",
+                 "storage_secret_key": "secret key", "storage_region": "here"}
+        one = kinds["flat"].job(target={"driver": "files", "path": "s3://bucket/out", **store})
+        other = kinds["flat"].job(source={"driver": "faiss", "path": "s3://bucket/rows.index", **store})
+        processes = [job.spawn("run", job.file) for job in (one, other)]
+        time.sleep(2)
+        for process in processes:
+            if process.poll() is not None:
+                raise Wrong(f"nobody waits for the store: exit {process.returncode}")
+            process.send_signal(signal.SIGTERM)
+        began = time.monotonic()
+        for job, process in zip((one, other), processes):
+            expect(job.end(process, 60), INTERRUPTED, "resume")
+        if time.monotonic() - began > 20:
+            raise Wrong(f"the stop took {time.monotonic() - began:.1f} s")
+    one.remove()
+    other.remove()
 
 
 def a_window_ends_with_75(kinds):
@@ -285,7 +308,8 @@ def two_files_cannot_share_a_name(kinds):
 
 
 TESTS = [a_first_signal_ends_with_75_within_20_seconds, a_second_signal_ends_at_once,
-         a_signal_at_any_moment_loses_nothing, a_window_ends_with_75, state_none, state_done, state_interrupted,
+         a_signal_at_any_moment_loses_nothing, a_store_that_never_answers_does_not_hold_up_a_stop,
+         a_window_ends_with_75, state_none, state_done, state_interrupted,
          state_failed_by_the_target, state_failed_by_the_verification, state_failed_by_a_changed_source,
          state_cancelled, state_running, a_running_job_is_cancelled_from_another_shell, two_files_cannot_share_a_name]
 
