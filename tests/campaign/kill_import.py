@@ -25,7 +25,7 @@ import test_enumeration_import as imports  # noqa: E402
 from harness import DONE, KILLED, UNAVAILABLE, Wrong  # noqa: E402
 
 KILLS_A_JOB = 5
-PATIENT = 400
+PATIENT = 1800  # jobs that were pending when a server of 2.3.5 was killed stay so for a long time
 
 
 class Totals:
