@@ -300,22 +300,23 @@ char *mm_import_server_path(const mm_importer *importer, const char *key)
 
 /* --- other names -------------------------------------------------------------------------------------------- */
 
-/* Length of the folder without a last part "/try<n>". */
+/* Length of the folder without a last part "/.try<n>". */
 static size_t without_try(const char *key, size_t folder, uint32_t n)
 {
     char last[32];
-    size_t length = (size_t)snprintf(last, sizeof(last), "/try%" PRIu32, n);
+    size_t length = (size_t)snprintf(last, sizeof(last), "/.try%" PRIu32, n);
     return folder > length && memcmp(key + folder - length, last, length) == 0 ? folder - length : folder;
 }
 
-/* <folder>/<file> becomes <folder>/try<n>/<file>, <folder>/try<n - 1>/<file> too; what is there already stays. A .npy
- * must keep its name, since that is the field's. */
+/* <folder>/<file> becomes <folder>/.try<n>/<file>, <folder>/.try<n - 1>/<file> too; what is there already stays. A .npy
+ * must keep its name, since that is the field's. No folder of a collection or partition begins with a dot
+ * (mm_files_quote), so that none is taken for that of a try. */
 char *mm_import_next_key(const char *key, uint32_t next_try)
 {
     const char *slash = strrchr(key, '/');
     size_t folder = slash != NULL ? (size_t)(slash - key) : 0;
     folder = without_try(key, without_try(key, folder, next_try), next_try - 1);
-    return mm_format("%.*s%stry%" PRIu32 "/%s", (int)folder, key, slash != NULL ? "/" : "", next_try,
+    return mm_format("%.*s%s.try%" PRIu32 "/%s", (int)folder, key, slash != NULL ? "/" : "", next_try,
                      slash != NULL ? slash + 1 : key);
 }
 

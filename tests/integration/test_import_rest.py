@@ -98,7 +98,7 @@ def a_failure_before_anything_was_written_is_tried_again(case):
     case.rest.fail("disk quota exceeded, please allocate more resources")
     ended = case.run()
     case.check()
-    assert "tried again" in ended.err and any("/try2/" in name for _, job in case.rest.creates for name in job[0])
+    assert "tried again" in ended.err and any("/.try2/" in name for _, job in case.rest.creates for name in job[0])
 
 
 def a_job_that_wrote_a_part_is_told_by_its_keys(case):
@@ -217,7 +217,7 @@ def objects_are_imported_by_zilliz_cloud(case):
     for body in bodies:
         assert body["accessKey"] == ACCESS and body["secretKey"] == SECRET and body["clusterId"] == "in01-0123", body
         assert all(url.startswith("s3://imports/") for group in body["objectUrls"] for url in group), body
-    assert any("/try2/" in url for body in bodies for group in body["objectUrls"] for url in group)
+    assert any("/.try2/" in url for body in bodies for group in body["objectUrls"] for url in group)
 
 
 def a_cloud_job_that_is_killed_goes_on(case):

@@ -47,18 +47,25 @@ static void check_next(const char *key, uint32_t next, const char *expected)
 static void another_try_has_another_folder_and_the_same_file_name(void **state)
 {
     (void)state;
-    check_next("/s/c/00001/id.npy", 2, "/s/c/00001/try2/id.npy");
-    check_next("/s/c/00001/try2/id.npy", 3, "/s/c/00001/try3/id.npy");
-    check_next("p/00001.parquet", 2, "p/try2/00001.parquet");
-    check_next("00001.parquet", 2, "try2/00001.parquet");
-    check_next("try2/00001.parquet", 3, "try2/try3/00001.parquet");
+    check_next("/s/c/00001/id.npy", 2, "/s/c/00001/.try2/id.npy");
+    check_next("/s/c/00001/.try2/id.npy", 3, "/s/c/00001/.try3/id.npy");
+    check_next("p/00001.parquet", 2, "p/.try2/00001.parquet");
+    check_next("00001.parquet", 2, ".try2/00001.parquet");
+    check_next(".try2/00001.parquet", 3, ".try2/.try3/00001.parquet");
+}
+
+static void a_partition_with_the_name_of_a_try_is_not_one(void **state)
+{
+    (void)state;
+    check_next("/s/c/try2/00001.parquet", 2, "/s/c/try2/.try2/00001.parquet");
+    check_next("/s/c/try2/00001.parquet", 3, "/s/c/try2/.try3/00001.parquet");
 }
 
 static void a_file_that_has_moved_already_stays(void **state)
 {
     (void)state;
-    check_next("/s/c/00001/try2/id.npy", 2, "/s/c/00001/try2/id.npy");
-    check_next("/s/c/00001/try12/id.npy", 12, "/s/c/00001/try12/id.npy");
+    check_next("/s/c/00001/.try2/id.npy", 2, "/s/c/00001/.try2/id.npy");
+    check_next("/s/c/00001/.try12/id.npy", 12, "/s/c/00001/.try12/id.npy");
 }
 
 /* --- records ------------------------------------------------------------------------------------------ */
@@ -247,6 +254,7 @@ int main(void)
         cmocka_unit_test(a_file_that_is_not_there_means_that_nothing_was_written),
         cmocka_unit_test(what_is_wrong_with_the_data_is_told_from_what_is_wrong_with_the_server),
         cmocka_unit_test(another_try_has_another_folder_and_the_same_file_name),
+        cmocka_unit_test(a_partition_with_the_name_of_a_try_is_not_one),
         cmocka_unit_test(a_file_that_has_moved_already_stays),
         cmocka_unit_test(a_group_comes_back_from_its_record_as_it_was),
         cmocka_unit_test(a_record_that_is_none_is_refused),
