@@ -100,6 +100,21 @@ mm_status mm_sink_registry_check(mm_error *err)
     return MM_OK;
 }
 
+/* What `transfer: import` wants or rules out can be said before anything is opened. */
+static mm_status check_import(const mm_options *options, const char *transfer, mm_error *err)
+{
+    const char *conflict = mm_options_str(options, "on_conflict"), *staging = mm_options_str(options, "staging");
+    if (transfer == NULL || strcmp(transfer, "import") != 0)
+        return MM_OK;
+    if (staging == NULL || staging[0] == '\0')
+        return mm_error_set(err, MM_CONFIG, "target.staging is missing: the folder or URL for staged files, which the "
+                                            "server must be able to read");
+    if (conflict != NULL && strcmp(conflict, "upsert") == 0)
+        return mm_error_set(err, MM_CONFIG, "on_conflict: upsert is not possible with transfer: import, which replaces no "
+                                            "rows: leave it out, or use transfer: insert");
+    return MM_OK;
+}
+
 mm_status mm_sink_resolve(const char *name, const mm_options *options, const mm_sink_driver **out, mm_error *err)
 {
     const mm_sink_driver *driver = mm_sink_find(name);
@@ -109,8 +124,11 @@ mm_status mm_sink_resolve(const char *name, const mm_options *options, const mm_
     if (driver->variant == NULL && transfer != NULL && strcmp(transfer, "import") == 0)
         return mm_error_set(err, MM_CONFIG, "target `%s` has no bulk import: leave target.transfer out", name);
     if (driver->variant != NULL) {
+        mm_status status = check_import(options, transfer, err);
+        if (status != MM_OK)
+            return status;
         driver = driver->variant(options);
-        mm_status status = check_driver(driver, err);
+        status = check_driver(driver, err);
         if (status != MM_OK)
             return status;
     }

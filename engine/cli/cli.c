@@ -42,7 +42,14 @@ static const char *find_name(const mm_cli_args *args, char out[MM_JOB_NAME_MAX +
     const char *file = operand ? operand : mm_cli_text(args, "config");
     if (file == NULL && args->command->hint == MM_HINT_JOB_FILE)
         file = "./mmresume.yaml";
-    return file && mm_job_peek_name(file, out, &ignored) == MM_OK ? out : NULL;
+    if (file == NULL || mm_job_peek_name(file, out, &ignored) != MM_OK)
+        return NULL;
+    bool half = strcmp(args->command->name, "dump") == 0 || strcmp(args->command->name, "load") == 0;
+    if (half && strlen(out) + sizeof("-dump") <= MM_JOB_NAME_MAX + 1) { /* halves are jobs of their own */
+        strcat(out, "-");
+        strcat(out, args->command->name);
+    }
+    return out;
 }
 
 static void report(const mm_cli_args *args, const mm_error *err, mm_status status)

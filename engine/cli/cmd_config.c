@@ -1,5 +1,6 @@
 /* mmresume config: check a job file, print it complete, or print the JSON schema of job files. */
 #include "cli/commands.h"
+#include "sinks/sink.h"
 
 static mm_status show_file(const mm_cli_args *args, bool show, mm_buffer *out, mm_error *err)
 {
@@ -11,6 +12,12 @@ static mm_status show_file(const mm_cli_args *args, bool show, mm_buffer *out, m
         status = mm_request_overrides(args, &overrides, err);
     if (status == MM_OK)
         status = mm_job_load(file, overrides.data, mm_run_tables(), &job, err);
+    const mm_sink_driver *driver;
+    if (status == MM_OK && !show) {
+        status = mm_sink_resolve(job->target_driver, job->target, &driver, err);
+        if (status != MM_OK)
+            status = mm_error_context(err, "%s", file);
+    }
     if (status == MM_OK && show)
         status = mm_job_show(job, mm_run_tables(), out, err);
     else if (status == MM_OK)

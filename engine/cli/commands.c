@@ -163,8 +163,8 @@ static const mm_command commands[] = {
     {.name = "plan", .operand = "[JOB.yaml]", .operands_max = 1, .hint = MM_HINT_JOB_FILE,
      OPTIONS(plan_options), EXAMPLES(plan_examples), .run = mm_cmd_plan,
      .summary = "what a run would move; changes nothing",
-     .help = "Opens source and target, and prints collections, schemas, rows, bytes, tasks and "
-             "warnings."},
+     .help = "Opens the source, and prints collections, schemas, rows, bytes, tasks and warnings. The "
+             "target is not asked: what it holds, and whether it can be reached, shows when the run begins."},
     {.name = "verify", .operand = "JOB", .operands_min = 1, .operands_max = 1, .hint = MM_HINT_JOB,
      OPTIONS(verify_options), EXAMPLES(verify_examples), .run = mm_cmd_verify,
      .summary = "prove again that the target equals the source",

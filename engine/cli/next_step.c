@@ -8,7 +8,8 @@ void mm_cli_next_step(const mm_command *command, mm_status status, const char *j
                       size_t size)
 {
     const char *name = command ? command->name : "";
-    bool works = strcmp(name, "run") == 0 || strcmp(name, "resume") == 0 || strcmp(name, "verify") == 0;
+    bool starts = strcmp(name, "run") == 0 || strcmp(name, "dump") == 0 || strcmp(name, "load") == 0;
+    bool goes_on = strcmp(name, "resume") == 0 || strcmp(name, "verify") == 0;
     const char *known = job && *job ? job : "JOB";
     out[0] = '\0';
     switch (mm_status_exit(status)) {
@@ -16,12 +17,14 @@ void mm_cli_next_step(const mm_command *command, mm_status status, const char *j
         snprintf(out, size, "try: mmresume %s%s--help", name, *name ? " " : "");
         break;
     case 4:
-        if (status == MM_MISMATCH && works)
+        if (status == MM_MISMATCH && (starts || goes_on))
             snprintf(out, size, "write it again: mmresume resume %s --repair", known);
         break;
     case 5:
-        if (works)
-            snprintf(out, size, "once it is back: mmresume resume %s", known);
+        if (starts) /* it may have ended before there was a run to resume */
+            snprintf(out, size, "once it is back: the same command with --or-resume");
+        else if (goes_on)
+            snprintf(out, size, "once it is back: mmresume %s %s", name, known);
         break;
     case 6:
         if (strcmp(name, "resume") == 0)

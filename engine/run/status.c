@@ -164,6 +164,10 @@ static void add_details(mm_buffer *out, const char *dir, const job_view *view)
     add_header(out);
     add_row(out, view);
     add_history(out, dir, view);
+    if (run->run == 0) {
+        mm_buffer_printf(out, "\nno run has begun: the last attempt ended before its plan was made\n");
+        return;
+    }
     mm_buffer_printf(out, "\nphase %s, tasks %" PRIu64 " of %" PRIu64 " done", run->phase ? run->phase : "-",
                      run->tasks_done, run->tasks_total);
     if (run->verify_total > 0)
@@ -274,8 +278,8 @@ static void add_collection(mm_buffer *out, const mm_run_collection *collection, 
         mm_buffer_printf(out, ",\"rows\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"tasks\":%" PRIu64 ",\"fields\":[", sum->rows,
                          sum->bytes, sum->tasks);
     } else {
-        mm_buffer_printf(out, "  %s -> %s: %" PRIu64 " rows, %.1f MB, %" PRIu64 " tasks\n", collection->from->schema.name,
-                         schema->name, sum->rows, (double)sum->bytes / 1e6, sum->tasks);
+        mm_buffer_printf(out, "  %s -> %s: %" PRIu64 " rows, %.1f MB, %" PRIu64 " task%s\n", collection->from->schema.name,
+                         schema->name, sum->rows, (double)sum->bytes / 1e6, sum->tasks, sum->tasks == 1 ? "" : "s");
     }
     for (size_t i = 0; i < schema->field_count; i++)
         add_field(out, collection, i, json);
@@ -290,6 +294,8 @@ mm_status mm_run_plan(const mm_run_args *args, mm_buffer *out, mm_error *err)
     mm_session session = {.args = args, .rejects_fd = -1, .stores = &mm_store_sqlite};
     pthread_mutex_init(&session.store_lock, NULL);
     mm_status status = mm_job_load(args->job_file, args->overrides, mm_run_tables(), &session.job, err);
+    if (status == MM_OK)
+        status = mm_sink_resolve(session.job->target_driver, session.job->target, &session.sinks, err);
     if (status == MM_OK)
         status = mm_session_open_source(&session, err);
     if (status == MM_OK && args->json)

@@ -35,18 +35,11 @@ static mm_status choose_api(mm_importer *importer, mm_error *err)
 
 static mm_status check_rules(const mm_sink *sink, const mm_sink_args *args, mm_error *err)
 {
-    const char *staging = mm_options_str(sink->options, "staging");
     bool relaxed = mm_options_bool(sink->options, "at_least_once");
-    if (staging == NULL || staging[0] == '\0')
-        return mm_error_set(err, MM_CONFIG, "target.staging is missing: the folder or URL for staged files, which the "
-                                            "server must be able to read");
     for (size_t i = 0; i < args->collection_count; i++) {
         const mm_sink_collection *plan = &args->collections[i];
         if (plan->if_exists != MM_EXISTS_APPEND || relaxed)
             continue;
-        if (mm_options_given(sink->options, "on_conflict") && plan->upsert)
-            return mm_error_set(err, MM_CONFIG, "collection '%s': on_conflict: upsert is not possible with transfer: import, "
-                                                "which replaces no rows", plan->name);
         if (!plan->verify)
             return mm_error_set(err, MM_CONFIG,
                                 "collection '%s': an import into a collection with rows (if_exists: append) does not replace "

@@ -174,7 +174,21 @@ class Cli(unittest.TestCase):
     def test_inspect_names_what_it_cannot_read(self):
         self.fails(3, "cannot read none.index: No such file", "inspect", "none.index")
         self.write("text", "nothing that a driver knows\n")
-        self.fails(3, "no driver knows what text is", "inspect", "text")
+        self.fails(3, "no driver knows what text is; inspect takes", "inspect", "text")
+        self.write("manifest.json", "{}")
+        self.fails(3, "no driver knows what . is", "inspect", "manifest.json")
+
+    def test_a_bulk_import_that_cannot_be_is_refused_by_the_check_and_by_the_plan(self):
+        source = "source: {driver: faiss, path: a.index}\n"
+        milvus = source + "target: {driver: milvus, endpoint: 'http://127.0.0.1:1', transfer: import"
+        for job, words in ((milvus + "}\n", "target.staging is missing"),
+                           (milvus + ", staging: s, on_conflict: upsert}\n", "on_conflict: upsert is not possible"),
+                           (source + "target: {driver: files, path: out, transfer: import}\n", "has no bulk import")):
+            self.write("job.yaml", job)
+            self.fails(3, words, "config", "--check", "job.yaml")
+            self.fails(3, words, "plan", "job.yaml")
+        self.write("job.yaml", milvus + ", staging: s}\n")
+        self.succeeds("config", "--check", "job.yaml")
 
     def test_the_completion_of_bash_completes(self):
         script = os.path.join(self.folder, "completion.bash")
@@ -255,6 +269,25 @@ class Cli(unittest.TestCase):
         self.succeeds("run", "--or-resume", "--set", "limits.rate=none")
         self.assertEqual(self.status()["verdict"], {"state": "equal", "source_rows": 20000, "target_rows": 20000,
                                                     "mismatches": 0})
+
+    def test_a_target_that_is_away_before_the_run_begins_is_told_at_once(self):
+        self.write_index()
+        self.write("job.yaml", JOB)
+        result = self.fails(5, "the same command with --or-resume", "run", "job.yaml")
+        self.assertNotIn("mmresume resume", result.stderr)
+        self.assertIn("no run has begun", self.succeeds("status", "job"))
+        self.fails(5, "127.0.0.1", "run", "job.yaml", "--or-resume")
+
+    def test_an_interrupted_dump_names_its_own_job(self):
+        self.write_index()
+        self.write("mmresume.yaml", "job: half\nsource: {driver: faiss, path: a.index, extent_rows: 1000}\n"
+                                    "target: {driver: milvus, endpoint: 'http://127.0.0.1:1', staging: s}\n"
+                                    "limits: {rate: 4000 rows/s}\n")
+        result = self.run_cli("dump", "--stop-after", "1s")
+        self.assertEqual(result.returncode, 75, result.stderr)
+        self.assertIn("mmresume resume half-dump", result.stderr)
+        self.succeeds("resume", "half-dump", "--set", "limits.rate=none")
+        self.assertIn("rows: 20000", self.succeeds("inspect", "s/a/manifest.json"))
 
     def test_a_running_job_can_be_watched_and_cancelled(self):
         self.write_job(rate="2000 rows/s")
