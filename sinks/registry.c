@@ -110,8 +110,8 @@ static mm_status check_import(const mm_options *options, const char *transfer, m
         return mm_error_set(err, MM_CONFIG, "target.staging is missing: the folder or URL for staged files, which the "
                                             "server must be able to read");
     if (conflict != NULL && strcmp(conflict, "upsert") == 0)
-        return mm_error_set(err, MM_CONFIG, "on_conflict: upsert is not possible with transfer: import, which replaces no "
-                                            "rows: leave it out, or use transfer: insert");
+        return mm_error_set(err, MM_CONFIG, "on_conflict: upsert is not possible with transfer: import, which replaces "
+                                            "no rows: leave it out, or use transfer: insert");
     return MM_OK;
 }
 

@@ -29,8 +29,8 @@ static mm_status ask_all(const char *location, mm_buffer *text, mm_error *err)
         if (status != MM_NOT_FOUND)
             return status == MM_OK ? MM_OK : mm_error_context(err, "%s", sinks[i]->name);
     }
-    return mm_error_set(err, MM_NOT_FOUND, "no driver knows what %s is; inspect takes a file of rows or an index, a folder "
-                                           "or prefix with a manifest.json, and a Milvus", location);
+    return mm_error_set(err, MM_NOT_FOUND, "no driver knows what %s is; inspect takes a file of rows or an index, a "
+                                           "folder or prefix with a manifest.json, and a Milvus", location);
 }
 
 /* A manifest by its own name is the collection that it stands in. */

@@ -127,7 +127,8 @@ static mm_status fetch_instance(mm_http *http, const mm_role *role, mm_credentia
     if (status == MM_OK)
         status = read_json(&reply, what, out, err);
     if (status != MM_OK && status != MM_NO_MEMORY && err)
-        mm_error_context(err, "this machine gives no keys; give them by storage_access_key, the environment or a profile");
+        mm_error_context(err, "this machine gives no keys; give them by storage_access_key, the environment or a "
+                              "profile");
     mm_http_reply_free(&reply);
     free_secret(token);
     free(name);

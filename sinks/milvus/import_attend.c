@@ -77,9 +77,12 @@ static mm_status is_sent(mm_importer *importer, mm_import_group *group, const ch
 
 static mm_status too_often(const mm_importer *importer, const mm_import_group *group, mm_error *err)
 {
-    return mm_error_set(err, MM_DATA, "%s: the import of %s was tried %" PRIu32 " times (target.import_tries), at last: %s",
+    const char *reason = group->reason[0] != '\0' ? group->reason : "unknown";
+    bool unseen = strstr(reason, "no such file") != NULL;
+    return mm_error_set(err, MM_DATA, "%s: the import of %s was tried %" PRIu32 " times (target.import_tries)%s, at last: %s",
                         collection_name(importer, group), group->paths[0], group->tries,
-                        group->reason[0] != '\0' ? group->reason : "unknown");
+                        unseen ? "; target.staging is not where the server reads: its own bucket or folder, or what "
+                                 "target.staging_as says" : "", reason);
 }
 
 /* Another try will be needed: from now on the files are on their way to its paths. */
