@@ -4,9 +4,12 @@ Each kind of job is run once to learn its points; then, for each point of the im
 there, killed again at a seeded point of the resume, resumed to the end, every row and the count compared, no alias
 and no staged file left, and nothing of others in the staging folder touched. Then the ways that a plain run does not
 take: a request of which nobody knows whether it arrived; a job that the server forgets, with all, some and none of
-its rows there; a server killed in mid-import; a request that arrives after its replay.
+its rows there; a request that arrives after its replay.
+With --all, a server killed in mid-import.
 
-MM_CRASH_SECONDS: wall time (110), the importer's own points aside. --all: every hit of every point."""
+MM_CRASH_SECONDS: wall time (30), the importer's own points aside, which are struck one after another in a few jobs.
+--all: every hit of every point in a job of its own, and the killed server, whose tasks stay undecided for minutes (the
+campaign kill_import.py kills it, too)."""
 
 import contextlib
 import itertools
@@ -27,7 +30,8 @@ from harness import DATA, DONE, KILLED, UNAVAILABLE, Job, Wrong
 
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"  # servers are started while clients are open
 ROWS, DIM, EXTENT = 3000, 64, 500
-PARALLEL = 4
+PARALLEL = 6
+CHAINS = 3
 PATIENT = 240  # seconds of one process, on a machine that has other things to do, too
 OTHERS = ("mmresume-0123456789abcdef-1/c/00001/id.npy", "mine.txt")  # of another job, and of nobody
 OWN = ("import.", "attend.", "files.adopt.")
@@ -204,9 +208,9 @@ def learn(kind, server, source):
     return ended.hits
 
 
-def check_case(kind, server, source, points):
+def check_case(kind, server, source, points, **more):
     """Killed at points[0], then at points[1] of the resume, …, then resumed to the end."""
-    with trial_of(kind, server, source) as trial:
+    with trial_of(kind, server, source, **more) as trial:
         for number, point in enumerate(points):
             ended = trial.job.strike(point, first=number == 0, timeout=PATIENT)
             if number == 0:
@@ -215,6 +219,13 @@ def check_case(kind, server, source, points):
                 harness.check_after_kill(trial.job)
         trial.job.finish(timeout=PATIENT)
         trial.check()
+
+
+def plan_chains(kind, hits, known):
+    """The importer's points that no kind before has, in the order in which they come, over a few jobs: each is killed at
+    one, then resumed up to the next of its own, and so on."""
+    names = [name for name in dict.fromkeys(hits) if name.startswith(OWN) and name not in known]
+    return [(kind, tuple(f"{name}:1:kill" for name in names[first::CHAINS])) for first in range(CHAINS) if names[first::CHAINS]]
 
 
 def plan_cases(kind, hits, seed, known, all_hits):
@@ -232,13 +243,14 @@ def plan_cases(kind, hits, seed, known, all_hits):
 
 # what a plain run does not do
 
-AGAIN = ("import.moving.recorded", "import.move.file", "import.moved", "import.again.intent", "import.fence.intent",
-         "import.fence.moved", "import.fence.recorded", "import.create.before", "import.create.after")
+AGAIN = ("import.fence.intent", "import.fence.moved", "import.fence.recorded", "import.moving.recorded", "import.move.file",
+         "import.moved", "import.again.intent", "import.create.before", "import.create.after")
 
 
-def check_lost_request(server, source, point):
-    """Killed before a request is sent; and again while its files get other names and it is sent again."""
-    check_case(Plain, server, source, ("import.create.before:2:kill", f"{point}:1:kill"))
+def check_lost_request(server, source, points):
+    """Killed before a request is sent; and again and again while its files get other names and it is sent again."""
+    check_case(Plain, server, source, ("import.create.before:2:kill", *(f"{point}:1:kill" for point in points)),
+               import_tries=20)
 
 
 def forget_jobs(trial):
@@ -378,7 +390,7 @@ def check_cancel(server, source):
 
 def others(server, source):
     """The cases that are no plain kills: (function, arguments)."""
-    yield from ((check_lost_request, (server, source, point)) for point in AGAIN)
+    yield from ((check_lost_request, (server, source, AGAIN[first::2])) for first in range(2))
     yield check_forgotten, (server, source, None, "import.unclear.recorded")
     yield check_forgotten, (server, source, "some", "import.decide.delete")
     yield check_forgotten, (server, source, "some", "import.decide.deleted")
@@ -391,7 +403,7 @@ def others(server, source):
 
 def main():
     everything = "--all" in sys.argv[1:]
-    clock = harness.Clock(harness.seconds(110))
+    clock = harness.Clock(harness.seconds(30))
     servers.private_network()
     with tempfile.TemporaryDirectory() as folder, servers.MilvusStandalone() as server:
         path = folder + "/flat.index"
@@ -399,16 +411,20 @@ def main():
         kinds = (Plain, Load, Parted, Overwrite, Append)
         learned = {}
         harness.run_cases(kinds, lambda kind: learned.update({kind: learn(kind, server, source)}), PARALLEL)
-        known, cases = set(), []
+        known, first, rest = set(), [], []
         for number, kind in enumerate(kinds):
-            cases += [(check_case, (case[0], server, source, case[1]))
-                      for case in plan_cases(kind, learned[kind], number, known, everything)]
-        first = [case for case in cases if case[1][3][0].startswith(OWN)] + list(others(server, source))
-        rest = [case for case in cases if case not in first]
+            chains = plan_chains(kind, learned[kind], known)
+            cases = plan_cases(kind, learned[kind], number, known, everything)
+            first += [(check_case, (kind, server, source, points)) for kind, points in chains]
+            rest += [(check_case, (kind, server, source, points)) for kind, points in cases
+                     if everything or not points[0].startswith(OWN)]
+        first += list(others(server, source))
+        cases = first + rest
         done = sum(harness.run_cases(some, lambda case: case[0](*case[1]), PARALLEL, until)
-                   for some, until in ((first, None), (rest, clock)))
+                   for some, until in ((first, None), (rest, None if everything else clock)))
         server.stop()
-        check_killed_server(source, "import.sent.recorded")
+        if everything:
+            check_killed_server(source, "import.sent.recorded")
     print(f"{done} of {len(cases)} cases, {len(known)} points, {len(harness.points.struck)} of them struck")
     print(json.dumps(sorted(harness.points.struck)))
     print("1 passed")
