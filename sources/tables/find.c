@@ -94,7 +94,8 @@ static mm_status list_path(mm_source *source, const char *path, mm_table_objects
     } else if (status == MM_NOT_FOUND || (status == MM_TARGET && mm_storage_local(storage))) {
         status = list_folder(list, storage, key, err);
         if (status == MM_OK && list->count == before)
-            status = mm_error_set(err, MM_NOT_FOUND, "%s: no file is there", path);
+            status = mm_error_set(err, MM_NOT_FOUND, "%s: no file is there%s", path,
+                                  source->format == NULL ? "; `mmresume dump` writes them" : "");
     } else {
         *err = why;
     }

@@ -283,6 +283,7 @@ class Cli(unittest.TestCase):
         self.write("mmresume.yaml", "job: half\nsource: {driver: faiss, path: a.index, extent_rows: 1000}\n"
                                     "target: {driver: milvus, endpoint: 'http://127.0.0.1:1', staging: s}\n"
                                     "limits: {rate: 4000 rows/s}\n")
+        self.fails(3, "no file is there; `mmresume dump` writes them", "load")
         result = self.run_cli("dump", "--stop-after", "1s")
         self.assertEqual(result.returncode, 75, result.stderr)
         self.assertIn("mmresume resume half-dump", result.stderr)
