@@ -46,6 +46,11 @@ typedef struct mm_import_unit {
     size_t key_count;
 } mm_import_unit;
 
+/* A unit that a group of a former process has. */
+typedef struct mm_import_grouped {
+    uint32_t collection, partition, number;
+} mm_import_grouped;
+
 /* The importer's own fence of a collection; its record is fence/<collection>. */
 typedef struct mm_import_fence {
     uint64_t epoch;
@@ -100,6 +105,8 @@ struct mm_importer {
     uint32_t *next_number; /* of the next group, by collection */
     mm_import_group **groups;
     size_t group_count, group_capacity;
+    mm_import_grouped *grouped; /* sorted; since then the writer tells no unit twice */
+    size_t grouped_count;
     mm_import_unit *waiting;
     size_t waiting_count, waiting_capacity;
     bool checked; /* fences compared with the target */
@@ -139,6 +146,8 @@ char *mm_import_server_path(const mm_importer *importer, const char *key);
 
 mm_status mm_import_settle(mm_sink *sink, bool (*next)(void *context, const char **key, const char **value),
                            void *context, mm_error *err);
+/* Whether a group that was recorded by a former process has the unit. */
+bool mm_import_is_grouped(const mm_importer *importer, uint32_t collection, uint32_t partition, uint32_t number);
 /* Commits the group as it is. */
 mm_status mm_import_record_group(mm_importer *importer, const mm_import_group *group, mm_error *err) MM_MUST_USE;
 /* A group of the units that have waited longest; there is one that waits. Not recorded yet. */

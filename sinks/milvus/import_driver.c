@@ -118,6 +118,7 @@ void mm_importer_close(mm_importer *importer)
         free(importer->staging_details[i]);
     mm_options_free(importer->files_options);
     free(importer->groups);
+    free(importer->grouped);
     free(importer->waiting);
     free(importer->staging_details);
     free(importer->next_number);

@@ -235,17 +235,42 @@ typedef struct records {
     size_t count, capacity, at;
 } records;
 
-static bool is_grouped(const mm_importer *importer, uint32_t collection, uint32_t partition, uint32_t number)
+static int compare_units(const void *a, const void *b)
 {
+    const mm_import_grouped *left = a, *right = b;
+    if (left->collection != right->collection)
+        return left->collection < right->collection ? -1 : 1;
+    if (left->partition != right->partition)
+        return left->partition < right->partition ? -1 : 1;
+    return left->number < right->number ? -1 : left->number > right->number;
+}
+
+/* The units of all groups that are recorded, in order: those of 100,000 groups are looked for when a run goes on. */
+static mm_status index_units(mm_importer *importer, mm_error *err)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < importer->group_count; i++)
+        count += importer->groups[i]->unit_count;
+    free(importer->grouped);
+    importer->grouped_count = 0;
+    importer->grouped = calloc(count + 1, sizeof(*importer->grouped));
+    if (importer->grouped == NULL)
+        return no_memory(err);
     for (size_t i = 0; i < importer->group_count; i++) {
         const mm_import_group *group = importer->groups[i];
-        if (group->collection != collection || group->partition != partition)
-            continue;
         for (size_t j = 0; j < group->unit_count; j++)
-            if (group->units[j] == number)
-                return true;
+            importer->grouped[importer->grouped_count++] =
+                (mm_import_grouped){group->collection, group->partition, group->units[j]};
     }
-    return false;
+    qsort(importer->grouped, count, sizeof(*importer->grouped), compare_units);
+    return MM_OK;
+}
+
+bool mm_import_is_grouped(const mm_importer *importer, uint32_t collection, uint32_t partition, uint32_t number)
+{
+    const mm_import_grouped unit = {collection, partition, number};
+    return importer->grouped_count > 0 && bsearch(&unit, importer->grouped, importer->grouped_count,
+                                                  sizeof(unit), compare_units) != NULL;
 }
 
 /* Everything that was staged is imported, so that its files may be gone. */
@@ -257,7 +282,7 @@ static bool is_all_done(const mm_importer *importer, const records *all)
     for (size_t i = 0; i < all->count; i++) {
         unsigned collection, partition, number;
         if (sscanf(all->items[i].key, "unit/%u/%u/%u", &collection, &partition, &number) == 3 &&
-            !is_grouped(importer, collection, partition, number))
+            !mm_import_is_grouped(importer, collection, partition, number))
             return false;
     }
     return importer->group_count > 0;
@@ -325,6 +350,8 @@ mm_status mm_import_settle(mm_sink *sink, bool (*next)(void *context, const char
     if (status == MM_OK)
         status = settle_own(importer, &all, err);
     if (status == MM_OK)
+        status = index_units(importer, err);
+    if (status == MM_OK)
         status = settle_files(importer, &all, err);
     free(all.items);
     return status;
@@ -336,7 +363,7 @@ static mm_status take_unit(void *context, const mm_files_sealed *sealed, mm_erro
 {
     mm_importer *importer = context;
     void *items = importer->waiting;
-    if (sealed->rows == 0 || is_grouped(importer, sealed->collection, sealed->partition, sealed->number))
+    if (sealed->rows == 0 || mm_import_is_grouped(importer, sealed->collection, sealed->partition, sealed->number))
         return MM_OK;
     if (!grow(&items, importer->waiting_count, &importer->waiting_capacity, sizeof(*importer->waiting)))
         return no_memory(err);

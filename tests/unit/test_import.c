@@ -1,5 +1,6 @@
 /* The importer's parts that need no server: what the reason of a failure means, the names of another try, groups as
  * records and back, descriptions of REST jobs. */
+#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "milvus/import_rest.h"
 #include "sinks/milvus/import.h"
 
@@ -120,6 +122,7 @@ static void end(world *w)
     for (size_t i = 0; i < w->importer.group_count; i++)
         mm_import_group_free(w->importer.groups[i]);
     free(w->importer.groups);
+    free(w->importer.grouped);
 }
 
 static void a_group_comes_back_from_its_record_as_it_was(void **state)
@@ -184,6 +187,60 @@ static void a_record_that_is_none_is_refused(void **state)
         assert_int_equal(mm_import_settle(&w.sink, give, &w.memory, &err), MM_CHANGED);
         end(&w);
     }
+}
+
+typedef struct many {
+    struct {
+        char key[32], value[192];
+    } *items;
+    uint32_t count, at;
+} many;
+
+static bool give_many(void *context, const char **key, const char **value)
+{
+    many *m = context;
+    if (m->at == m->count)
+        return false;
+    *key = m->items[m->at].key;
+    *value = m->items[m->at++].value;
+    return true;
+}
+
+/* Units 0, 2, 4, … of partition 1, each in a group of its own, in no order. */
+static void make_many(many *m)
+{
+    m->items = calloc(m->count, sizeof(*m->items));
+    assert_non_null(m->items);
+    for (uint32_t i = 0; i < m->count; i++) {
+        snprintf(m->items[i].key, sizeof(m->items[i].key), "import/0/%" PRIu32, i);
+        snprintf(m->items[i].value, sizeof(m->items[i].value),
+                 "{\"state\":\"done\",\"epoch\":1,\"try\":1,\"partition\":1,\"rows\":1,\"units\":[%" PRIu32
+                 "],\"files\":[\"f\"],\"paths\":[\"f\"],\"decided\":0,\"job\":\"\",\"reason\":\"\"}",
+                 (uint32_t)((uint64_t)i * 7919 % m->count * 2));
+    }
+}
+
+/* A run with 100,000 files goes on at once. (Looked for in every group in turn, these units took 166 s.) */
+static void units_of_a_hundred_thousand_groups_are_found_at_once(void **state)
+{
+    (void)state;
+    world w;
+    many all = {.count = 100000};
+    mm_error err = MM_ERROR_INIT;
+    begin(&w);
+    make_many(&all);
+    assert_int_equal(mm_import_settle(&w.sink, give_many, &all, &err), MM_OK);
+    uint64_t began = mm_clock_ms();
+    for (uint32_t i = 0; i < all.count; i++) {
+        assert_true(mm_import_is_grouped(&w.importer, 0, 1, 2 * i));
+        assert_false(mm_import_is_grouped(&w.importer, 0, 1, 2 * i + 1));
+    }
+    uint64_t took = mm_clock_ms() - began;
+    assert_false(mm_import_is_grouped(&w.importer, 0, 0, 0));
+    assert_false(mm_import_is_grouped(&w.importer, 1, 1, 0));
+    assert_in_range(took, 0, 3000);
+    free(all.items);
+    end(&w);
 }
 
 /* --- descriptions of REST jobs ---------------------------------------------------------------------------- */
@@ -258,6 +315,7 @@ int main(void)
         cmocka_unit_test(a_file_that_has_moved_already_stays),
         cmocka_unit_test(a_group_comes_back_from_its_record_as_it_was),
         cmocka_unit_test(a_record_that_is_none_is_refused),
+        cmocka_unit_test(units_of_a_hundred_thousand_groups_are_found_at_once),
         cmocka_unit_test(a_description_tells_state_progress_and_files),
         cmocka_unit_test(a_failure_tells_its_reason_unless_the_job_is_only_forgotten),
         cmocka_unit_test(what_is_no_description_is_refused),
