@@ -55,8 +55,9 @@ fuzz() {
 if step "build dev" build dev; then
     tests dev unit "$jobs" -L unit
     if [ -z "$quick" ]; then
-        tests dev integration 2 -L integration # each with servers of its own, which it mostly waits for
-        tests dev crash 2 -L crash
+        # each with servers of its own, which it mostly waits for
+        tests dev integration "$((jobs + 1))" -L integration
+        tests dev crash "$((jobs + 1))" -L crash
     fi
 fi
 if [ -z "$quick" ]; then
