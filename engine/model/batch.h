@@ -28,6 +28,14 @@ typedef struct mm_cursor {
     uint8_t mark[MM_MARK_MAX];
 } mm_cursor;
 
+/* A row that cannot be held: by the source's own schema, or by the target's. */
+typedef struct mm_reject {
+    uint64_t row;       /* ordinal in the extent */
+    const char *field;
+    const char *reason; /* in the batch's arena */
+    const char *key;    /* the primary key as text, in the batch's arena */
+} mm_reject;
+
 typedef struct mm_batch {
     mm_arena arena;
     const mm_schema *schema; /* of the source; after mapping, of the target */
@@ -39,6 +47,9 @@ typedef struct mm_batch {
     uint32_t *ordinals; /* for each row its ordinal relative to first_row; NULL: 0, 1, 2, … (nothing
                          * was rejected or thinned) */
     uint64_t rejected, thinned;
+    mm_reject *rejects; /* rows that the source itself rejected, reject_count of them, counted in `rejected` already;
+                         * their numbers are among those that the batch covers */
+    size_t reject_count;
     size_t bytes;       /* of the columns' values and offsets */
     uint64_t checksum;  /* sum over rows of the row hash (mm_batch_hash); order-independent */
 } mm_batch;

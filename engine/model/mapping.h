@@ -25,17 +25,9 @@ mm_status mm_mapping_build(mm_arena *arena, const mm_schema *source, const mm_fi
                            size_t rule_count, const char *target_name, mm_mapping **out,
                            mm_error *err);
 
-/* A row that the target's schema cannot hold. */
-typedef struct mm_reject {
-    uint64_t row;       /* ordinal in the extent */
-    const char *field;
-    const char *reason; /* in the batch's arena */
-    const char *key;    /* the primary key as text, in the batch's arena */
-} mm_reject;
-
 /* Turns a source batch into a target batch in place. keep_nonfinite: NaN and infinity are kept
  * (files), else the row is a reject. Rejected rows leave the columns; they are described in
- * *rejects (in the batch's arena). */
+ * *rejects (in the batch's arena). Those that the source rejected stay where they are. */
 mm_status mm_mapping_apply(const mm_mapping *mapping, mm_batch *batch, bool keep_nonfinite,
                            mm_reject **rejects, size_t *reject_count, mm_error *err);
 

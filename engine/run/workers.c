@@ -52,8 +52,8 @@ static mm_status transform(const reading *r, mm_flow *flow, mm_error *err)
     mm_batch *batch = flow->batch;
     mm_reject *rejects = NULL;
     size_t count = 0;
-    mm_status status = MM_OK;
-    if (r->slot->task.thin)
+    mm_status status = add_rejects(r, flow, batch->rejects, batch->reject_count, err);
+    if (status == MM_OK && r->slot->task.thin)
         status = mm_thin_filter(batch, r->slot->task.thin, r->slot->task.thin_size, err);
     if (status == MM_OK)
         status = mm_mapping_apply(r->collection->mapping, batch, session->sink_caps & MM_SINK_NONFINITE,
