@@ -9,7 +9,8 @@ cd "$(dirname "$0")/.."
 kind=${1:-build}
 
 packages="cmake ninja-build gcc libc6-dev pkg-config libsqlite3-dev libyaml-dev libcurl4-openssl-dev libssl-dev
-          libcjson-dev libzstd-dev libprotobuf-c-dev protobuf-c-compiler libxxhash-dev zlib1g-dev libsnappy-dev liblz4-dev"
+          libcjson-dev libzstd-dev libprotobuf-c-dev protobuf-c-compiler libxxhash-dev zlib1g-dev libsnappy-dev liblz4-dev
+          libhdf5-dev"
 requirements=scripts/requirements.txt
 case $kind in
 build) ;;
