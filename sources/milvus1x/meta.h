@@ -137,6 +137,9 @@ mm_status mm_milvus1x_meta_finish(mm_milvus1x_meta *meta, mm_error *err) MM_MUST
 
 void mm_milvus1x_meta_free(mm_milvus1x_meta *meta);
 
+/* Below 0: a is older than b. */
+int mm_milvus1x_segment_compare(const mm_milvus1x_segment *a, const mm_milvus1x_segment *b);
+
 /* "L2", "IP", "HAMMING", …; NULL: unknown. */
 const char *mm_milvus1x_metric_name(int64_t metric_type);
 /* "RAW", "TO_INDEX", …; "unknown" for others. */
