@@ -10,12 +10,12 @@ kind=${1:-build}
 
 packages="cmake ninja-build gcc libc6-dev pkg-config libsqlite3-dev libyaml-dev libcurl4-openssl-dev libssl-dev
           libcjson-dev libzstd-dev libprotobuf-c-dev protobuf-c-compiler libxxhash-dev zlib1g-dev libsnappy-dev liblz4-dev
-          libhdf5-dev"
+          libhdf5-dev libmariadb-dev"
 requirements=scripts/requirements.txt
 case $kind in
 build) ;;
 test)
-    packages="$packages libcmocka-dev openssl clang libclang-rt-14-dev"
+    packages="$packages libcmocka-dev openssl clang libclang-rt-14-dev mariadb-server-core mariadb-client-core"
     requirements=scripts/requirements-test.txt
     ;;
 *)

@@ -118,8 +118,9 @@ typedef struct mm_milvus1x_meta {
  * what its WAL holds is seen. options: of a table with MM_STORAGE_OPTIONS; NULL: defaults. */
 mm_status mm_milvus1x_meta_sqlite(const char *location, const mm_options *options, mm_milvus1x_meta *meta,
                                   mm_error *err) MM_MUST_USE;
-/* dsn: "user:password@tcp(host:port)/database?…" or "mysql://user:password@host:port/database?…". */
-mm_status mm_milvus1x_meta_mysql(const char *dsn, mm_milvus1x_meta *meta, mm_error *err) MM_MUST_USE;
+/* options: of a table with MM_MILVUS1X_MYSQL_OPTIONS (mysql.h), `mysql` given. MM_UNAVAILABLE, MM_QUOTA: the server is
+ * not there for now; MM_AUTH: it refuses the user; MM_NOT_FOUND: no such database, or no Milvus's. */
+mm_status mm_milvus1x_meta_mysql(const mm_options *options, mm_milvus1x_meta *meta, mm_error *err) MM_MUST_USE;
 /* location: a meta.json as `mmresume export` and milvus-migration's export write it, local or in an object store. */
 mm_status mm_milvus1x_meta_json(const char *location, const mm_options *options, mm_milvus1x_meta *meta,
                                 mm_error *err) MM_MUST_USE;
