@@ -16,7 +16,7 @@ enum { REPLY_MAX = 64 << 20, PAGE = 100, PAGES_MAX = 1000 };
 struct mm_import_rest {
     mm_http *http;
     char *endpoint, *authorization, *database;
-    char *cluster, *project, *region, *access_key, *secret_key, *session_token;
+    char *cluster, *project, *region, *access_key, *secret_key, *session_token, *volume;
     uint64_t timeout_ms;
     bool cloud;
 };
@@ -54,7 +54,7 @@ static bool copy_all(const mm_import_rest_config *config, mm_import_rest *rest)
     return copy(config->database, &rest->database) && copy(config->cluster_id, &rest->cluster) &&
            copy(config->project_id, &rest->project) && copy(config->region_id, &rest->region) &&
            copy(config->access_key, &rest->access_key) && copy(config->secret_key, &rest->secret_key) &&
-           copy(config->session_token, &rest->session_token);
+           copy(config->session_token, &rest->session_token) && copy(config->volume, &rest->volume);
 }
 
 mm_status mm_import_rest_open(const mm_import_rest_config *config, mm_import_rest **out, mm_error *err)
@@ -93,6 +93,7 @@ void mm_import_rest_close(mm_import_rest *rest)
     free(rest->access_key);
     free(rest->secret_key);
     free(rest->session_token);
+    free(rest->volume);
     free(rest);
 }
 
@@ -211,8 +212,9 @@ mm_status mm_import_rest_create(mm_import_rest *rest, const mm_import_rest_reque
     begin(rest, &body);
     put(&body, "collectionName", request->collection);
     put(&body, "partitionName", request->partition);
-    put_groups(&body, rest->cloud ? "objectUrls" : "files", request);
-    if (rest->cloud) {
+    put(&body, "volumeName", rest->volume);
+    put_groups(&body, rest->volume ? "dataPaths" : rest->cloud ? "objectUrls" : "files", request);
+    if (rest->cloud && rest->volume == NULL) {
         put(&body, "accessKey", rest->access_key);
         put(&body, "secretKey", rest->secret_key);
         put(&body, "token", rest->session_token);

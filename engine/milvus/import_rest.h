@@ -24,6 +24,7 @@ typedef struct mm_import_rest_config {
     const char *cluster_id;
     const char *project_id, *region_id; /* instead of a cluster */
     const char *access_key, *secret_key, *session_token; /* of the objects */
+    const char *volume; /* the files are paths in this volume of the project; NULL: URLs */
 } mm_import_rest_config;
 
 mm_status mm_import_rest_open(const mm_import_rest_config *config, mm_import_rest **out, mm_error *err) MM_MUST_USE;
@@ -32,7 +33,7 @@ void mm_import_rest_close(mm_import_rest *rest);
 typedef struct mm_import_rest_request {
     const char *collection; /* name or alias */
     const char *partition;  /* NULL: the default one, or decided by the partition key */
-    const char *const *files; /* keys in the server's bucket, paths, or URLs of objects; groups one after the other */
+    const char *const *files; /* keys in the server's bucket, paths, URLs of objects, or paths in the volume; groups one after the other */
     size_t file_count, group_files; /* files of a group: 1, or one a field */
     const char *key; /* header Idempotency-Key: known to 2.6.24 and 3.0.2, ignored by others */
 } mm_import_rest_request;

@@ -21,7 +21,7 @@
 #define METADATA_TOKEN "/computeMetadata/v1/instance/service-accounts/default/token"
 #define FORM_HEADER "Content-Type: application/x-www-form-urlencoded"
 
-typedef enum { NONE, SERVICE_ACCOUNT, AUTHORIZED_USER, METADATA } kind;
+typedef enum { NONE, GIVEN, SERVICE_ACCOUNT, AUTHORIZED_USER, METADATA } kind;
 
 struct mm_gcs_auth {
     kind kind;
@@ -29,6 +29,7 @@ struct mm_gcs_auth {
     mm_token token;
     char *url;   /* that gives tokens */
     char *what;  /* the same for messages */
+    char *given;                                     /* an access token, which ends some time */
     char *email, *key_pem, *key_id;                  /* service account */
     char *client_id, *client_secret, *refresh_token; /* authorized user */
 };
@@ -184,6 +185,7 @@ static mm_status fetch(void *context, char **token, uint64_t *lifetime_ms, mm_er
         return fetch_by_refresh_token(auth, token, lifetime_ms, err);
     case METADATA:
         return fetch_from_metadata(auth, token, lifetime_ms, err);
+    case GIVEN:
     case NONE:
         break;
     }
@@ -319,6 +321,13 @@ static mm_status take_metadata(mm_gcs_auth *auth, mm_error *err)
 static mm_status choose(mm_gcs_auth *auth, const mm_storage_place *place, bool plain, mm_error *err)
 {
     const char *file = mm_storage_option(place, "storage_credentials"), *variable;
+    const char *given = mm_storage_option(place, "storage_session_token");
+    if (given != NULL) {
+        auth->kind = GIVEN;
+        auth->given = strdup(given);
+        auth->what = strdup("storage_session_token");
+        return auth->given != NULL ? MM_OK : mm_error_set(err, MM_NO_MEMORY, "out of memory");
+    }
     if (file != NULL) {
         return take_file(auth, file, err);
     }
@@ -351,7 +360,7 @@ mm_status mm_gcs_auth_open(const mm_storage_place *place, bool plain, bool loopb
     mm_status status = choose(auth, place, plain, err);
     if (status == MM_OK && auth->kind != NONE && plain && !loopback) {
         status = mm_error_set(err, MM_CONFIG, "%s: an access token would go to an http:// endpoint in the clear: use "
-                              "https, or leave out storage_credentials and storage_use_iam", place->location);
+                              "https, or leave out storage_session_token, storage_credentials and storage_use_iam", place->location);
     }
     if (status == MM_OK && auth->kind != NONE && auth->what == NULL) {
         status = mm_error_set(err, MM_NO_MEMORY, "out of memory");
@@ -390,6 +399,7 @@ void mm_gcs_auth_close(mm_gcs_auth *auth)
     free(auth->email);
     free(auth->key_id);
     free(auth->client_id);
+    free_secret(auth->given);
     free_secret(auth->key_pem);
     free_secret(auth->client_secret);
     free_secret(auth->refresh_token);
@@ -401,6 +411,10 @@ mm_status mm_gcs_auth_token(mm_gcs_auth *auth, char **token, mm_error *err)
     if (auth->kind == NONE) {
         *token = NULL;
         return MM_OK;
+    }
+    if (auth->kind == GIVEN) {
+        *token = strdup(auth->given);
+        return *token != NULL ? MM_OK : mm_error_set(err, MM_NO_MEMORY, "out of memory");
     }
     return mm_token_get(&auth->token, token, err);
 }

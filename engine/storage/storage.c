@@ -22,6 +22,7 @@ static const mm_storage_driver *const drivers[] = {
     &mm_storage_s3,
     &mm_storage_gcs,
     &mm_storage_azure,
+    &mm_storage_volume,
 };
 
 /* --- locations ---------------------------------------------------------------------------------------------- */
@@ -63,6 +64,9 @@ bool mm_storage_is_remote(const char *location)
 const char *mm_storage_option(const mm_storage_place *place, const char *name)
 {
     const char *value = place->options ? mm_options_str(place->options, name) : NULL;
+    for (size_t i = 0; i < place->given_count; i++)
+        if (strcmp(place->given[i].name, name) == 0)
+            value = place->given[i].value;
     return value && value[0] ? value : NULL;
 }
 
@@ -104,7 +108,8 @@ static mm_status open_blob_url(const char *location, const char *rest, const mm_
     char *host = NULL, *container = NULL;
     mm_status status = take_blob_url(location, rest, &host, &container, key, err);
     if (status == MM_OK) {
-        mm_storage_place place = {location, "az", container, host, options};
+        mm_storage_place place = {.location = location, .scheme = "az", .bucket = container, .host = host,
+                                  .options = options};
         storage->driver = &mm_storage_azure;
         storage->scheme = strdup("https");
         storage->bucket = mm_format("%s/%s", host, container);
@@ -127,7 +132,7 @@ static mm_status open_remote(const char *location, const mm_options *options, mm
     storage->driver = find_driver(location, length);
     if (storage->driver == NULL)
         return mm_error_set(err, MM_CONFIG, "'%s': no storage is called '%.*s' (there are s3, oss, cos, r2, gs, az, "
-                            "and local paths)", location, (int)length, location);
+                            "volume, and local paths)", location, (int)length, location);
     if (bucket == 0)
         return mm_error_set(err, MM_CONFIG, "'%s' names no bucket: %.*s://bucket/key is meant", location,
                             (int)length, location);
@@ -136,7 +141,7 @@ static mm_status open_remote(const char *location, const mm_options *options, mm
     *key = strdup(rest[bucket] == '/' ? rest + bucket + 1 : "");
     if (storage->scheme == NULL || storage->bucket == NULL || *key == NULL)
         return mm_error_set(err, MM_NO_MEMORY, "out of memory");
-    mm_storage_place place = {location, storage->scheme, storage->bucket, NULL, options};
+    mm_storage_place place = {.location = location, .scheme = storage->scheme, .bucket = storage->bucket, .options = options};
     for (char *at = storage->scheme; *at; at++)
         *at = (char)(*at >= 'A' && *at <= 'Z' ? *at - 'A' + 'a' : *at);
     const mm_storage_driver *other = storage->driver->instead ? storage->driver->instead(&place) : NULL;

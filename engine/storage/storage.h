@@ -23,9 +23,9 @@ typedef struct mm_storage mm_storage;
     {.name = "storage_access_key", .type = MM_OPT_STRING,                                                         \
      .help = "access key id (S3), HMAC key (gs), account name (az); default: environment, profile, role"},        \
     {.name = "storage_secret_key", .type = MM_OPT_STRING, .secret = true,                                         \
-     .help = "secret of the access key; az: the account key"},                                                    \
+     .help = "secret of the access key; az: the account key; volume: the API key of Zilliz Cloud"},                                                    \
     {.name = "storage_session_token", .type = MM_OPT_STRING, .secret = true,                                      \
-     .help = "token of temporary credentials; az: a SAS token"},                                                  \
+     .help = "token of temporary credentials; az: a SAS token; gs: an OAuth access token"},                                                  \
     {.name = "storage_credentials", .type = MM_OPT_PATH,                                                          \
      .help = "file with credentials: a service account's JSON (gs), a shared credentials file (s3)"},             \
     {.name = "storage_profile", .type = MM_OPT_STRING, .help = "profile in the shared credentials file"},         \
@@ -41,7 +41,7 @@ typedef struct mm_object {
     int64_t modified_ms; /* wall clock; 0: not known */
 } mm_object;
 
-/* True for "scheme://…" of an object store (s3, oss, cos, r2, gs, az; https of a blob of Azure); false for a local path or file://. */
+/* True for "scheme://…" of an object store (s3, oss, cos, r2, gs, az, volume; https of a blob of Azure); false for a local path or file://. */
 bool mm_storage_is_remote(const char *location);
 /* The storage that holds `location` (s3://bucket/key, /a/path, …) and the key in it (malloc'd, the caller's).
  * options: of a table that has MM_STORAGE_OPTIONS; NULL: defaults (local files, tools). No request is sent.

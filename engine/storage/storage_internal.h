@@ -11,6 +11,11 @@
 #include "net/http.h"
 #include "storage/storage.h"
 
+/* An option's value that stands instead of the job's; NULL: not given. */
+typedef struct mm_storage_given {
+    const char *name, *value;
+} mm_storage_given;
+
 /* What a location says; borrowed for open. */
 typedef struct mm_storage_place {
     const char *location; /* as given, for messages */
@@ -18,6 +23,8 @@ typedef struct mm_storage_place {
     const char *bucket;   /* between "://" and the next slash; not empty */
     const char *host;     /* where the location is an https URL of the service; else NULL */
     const mm_options *options; /* of a table that has MM_STORAGE_OPTIONS; NULL: defaults (read with mm_storage_option) */
+    const mm_storage_given *given; /* looked at first; options is NULL then */
+    size_t given_count;
 } mm_storage_place;
 
 /* Value of a storage_… option; NULL: not given, empty, or no options. */
@@ -103,6 +110,7 @@ typedef struct mm_storage_driver {
 extern const mm_storage_driver mm_storage_s3;
 extern const mm_storage_driver mm_storage_gcs;
 extern const mm_storage_driver mm_storage_azure;
+extern const mm_storage_driver mm_storage_volume;
 
 struct mm_storage {
     const mm_storage_driver *driver; /* NULL: the local file system */

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "milvus/import_rest.h"
 #include "sinks/milvus/import.h"
@@ -37,13 +38,28 @@ static mm_status rest_open(mm_importer *importer, mm_error *err)
     return open_with(importer, &config, err);
 }
 
+#define VOLUME "volume://"
+
+static bool is_volume(const char *staging)
+{
+    return strncasecmp(staging, VOLUME, strlen(VOLUME)) == 0;
+}
+
+/* NAME of volume://NAME/path, malloc'd; NULL: it is none, or no memory. */
+static char *volume_of(const char *staging)
+{
+    const char *name = staging + strlen(VOLUME);
+    return is_volume(staging) ? strndup(name, strcspn(name, "/")) : NULL;
+}
+
 static mm_status cloud_open(mm_importer *importer, mm_error *err)
 {
     const mm_options *o = importer->sink->options;
-    const char *endpoint = mm_options_str(o, "rest_endpoint");
+    const char *endpoint = mm_options_str(o, "rest_endpoint"), *staging = mm_options_str(o, "staging");
     mm_import_rest_config config = common(importer);
-    if (!mm_storage_is_remote(mm_options_str(o, "staging")))
-        return mm_error_set(err, MM_CONFIG, "target.staging: Zilliz Cloud imports from object stores, not from a local folder");
+    if (!mm_storage_is_remote(staging))
+        return mm_error_set(err, MM_CONFIG, "target.staging: Zilliz Cloud imports from object stores and volumes, not from "
+                            "a local folder");
     config.endpoint = endpoint != NULL && endpoint[0] != '\0' ? endpoint : "https://api.cloud.zilliz.com";
     config.cloud = true;
     config.cluster_id = mm_options_str(o, "cluster_id");
@@ -52,7 +68,12 @@ static mm_status cloud_open(mm_importer *importer, mm_error *err)
     config.access_key = mm_options_str(o, "storage_access_key");
     config.secret_key = mm_options_str(o, "storage_secret_key");
     config.session_token = mm_options_str(o, "storage_session_token");
-    return open_with(importer, &config, err);
+    char *volume = volume_of(staging);
+    config.volume = volume;
+    mm_status status = volume != NULL || !is_volume(staging) ? open_with(importer, &config, err)
+                                                             : mm_error_set(err, MM_NO_MEMORY, "out of memory");
+    free(volume);
+    return status;
 }
 
 static void http_close(mm_importer *importer)
@@ -101,6 +122,8 @@ static mm_status http_find(mm_importer *importer, const mm_import_group *group, 
 
 static char *cloud_path(const mm_importer *importer, const char *key)
 {
+    if (is_volume(mm_options_str(importer->sink->options, "staging")))
+        return strdup(key);
     return mm_storage_url(mm_files_storage(importer->files), key);
 }
 

@@ -14,6 +14,7 @@ It does what a test tells it:
         held = rest.hold()               # the next create waits for held.set()
         rest.forget()                    # all jobs that have ended are forgotten
         rest.restart()                   # jobs under way fail
+        rest.volumes["name"] = {...}     # what "apply" answers for a volume; rest.applied counts
 """
 
 import contextlib
@@ -28,6 +29,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy
 
 PREFIX = "/v2/vectordb/jobs/import/"
+APPLY = "/v2/volumes/apply"
 
 
 class Refused(Exception):
@@ -54,6 +56,7 @@ class RestStandIn:
         self.auth, self.cloud, self.objects = auth, cloud, objects or (lambda name: name)
         self.delay, self.tell_files_after, self.idempotent, self.version = 0.1, 0.0, False, "2.5"
         self.jobs, self.keys, self.creates, self.requests = {}, {}, [], []
+        self.volumes, self.applied = {}, 0
         self._failures, self._held, self._lose = [], [], 0
         self._number = 448600000000000000
         self._lock = threading.RLock()
@@ -129,6 +132,8 @@ class RestStandIn:
             request.wfile.write(text)
 
     def _do(self, request, body):
+        if request.path == APPLY and self.cloud:
+            return self._apply(request, body)
         if not request.path.startswith(PREFIX):
             raise Refused(404, "not found")
         if self.auth and request.headers.get("Authorization") != "Bearer " + self.auth:
@@ -144,13 +149,21 @@ class RestStandIn:
             return self._describe(body)
         raise Refused(404, f"no such path: {request.path}")
 
+    def _apply(self, request, body):
+        if self.auth and request.headers.get("Authorization") != "Bearer " + self.auth:
+            raise Refused(80001, "the token is illegal")
+        if body.get("volumeName") not in self.volumes:
+            raise Refused(30001, f"volume not found: {body.get('volumeName')}")
+        self.applied += 1
+        return self.volumes[body["volumeName"]]
+
     def _create(self, body, key):
         if self._held:
             self._held.pop(0).wait(120)
         with self._lock:
             if key and self.idempotent and key in self.keys:
                 return {"jobId": self.keys[key]}
-            groups = body.get("objectUrls" if self.cloud else "files")
+            groups = body.get("dataPaths" if "volumeName" in body else "objectUrls" if self.cloud else "files")
             if not groups or not all(isinstance(group, list) and group for group in groups):
                 raise Refused(1802, "missing required parameters, error: Field validation for 'Files' failed")
             collection = self._resolve(body.get("collectionName", ""))

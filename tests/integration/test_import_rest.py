@@ -226,6 +226,53 @@ def a_cloud_job_that_is_killed_goes_on(case):
     case.check()
 
 
+class VolumeCase(CloudCase):
+    """A volume of Zilliz Cloud: a bucket and temporary keys to it that the control plane hands out."""
+
+    def __init__(self, server, jobs, name, store):
+        super().__init__(server, jobs, name, store)
+        self.stage = f"volume://vol_{name}/in/{name}"
+        self.rest.objects = lambda path: os.path.join(store.folder, "data", "imports", name, path)
+        self.lease("2099-01-01T00:00:00Z")
+
+    def lease(self, ends, secret=SECRET):
+        self.rest.volumes["vol_" + self.name] = {
+            "endpoint": self.store.uri, "cloud": "aws", "region": self.store.region, "bucketName": "imports",
+            "volumePrefix": self.name + "/", "volumeName": "vol_" + self.name, "condition": {"maxContentLength": 1 << 40},
+            "credentials": {"tmpAK": ACCESS, "tmpSK": secret, "sessionToken": "", "expireTime": ends}}
+
+    def job(self, **target):
+        return Case.job(self, import_api="zilliz", cluster_id="in01-0123", storage_endpoint=self.rest.uri,
+                        storage_secret_key=AUTH, **target)
+
+
+def a_volume_is_staged_in_and_imported_from(case):
+    case.run(format="parquet")
+    case.check()
+    for path, body in case.rest.requests:
+        if path.endswith("create"):
+            body = json.loads(body)
+            assert body["volumeName"] == "vol_" + case.name and "accessKey" not in body and "objectUrls" not in body, body
+            assert all(name.startswith(f"in/{case.name}/") for group in body["dataPaths"] for name in group), body
+    assert case.rest.applied >= 1
+
+
+def keys_of_a_volume_that_end_soon_are_taken_anew(case):
+    case.lease("2000-01-01T00:00:00Z")
+    case.run(code=KILLED, failpoint="import.create.after:1:kill", format="parquet", file_size="1MiB")
+    before = case.rest.applied
+    assert before > 3, before  # for each request
+    case.jobs.call("resume", case.name)
+    case.check()
+
+
+def a_volume_that_is_not_there_is_named(case):
+    case.rest.volumes.clear()
+    ended = case.run(code=CONFIG, format="parquet")
+    assert "volume not found" in ended.err and "vol_" + case.name in ended.err, ended.err
+    assert AUTH not in ended.err
+
+
 CHECKS = [several_files_go_into_one_job, parquet_and_json_are_imported, wrong_credentials_end_it_at_once,
           a_lost_answer_is_found_in_the_list, a_job_that_tells_its_files_late_is_waited_for,
           a_failure_before_anything_was_written_is_tried_again, a_job_that_wrote_a_part_is_told_by_its_keys,
@@ -252,6 +299,10 @@ def main():
         jobs.rows = rows(numpy.arange(ROWS), vectors)
         cloud = [with_case(check, f"cloud_{number}", lambda *more: CloudCase(*more, store))
                  for number, check in enumerate((objects_are_imported_by_zilliz_cloud, a_cloud_job_that_is_killed_goes_on))]
+        cloud += [with_case(check, f"volume_{number}", lambda *more: VolumeCase(*more, store))
+                  for number, check in enumerate((a_volume_is_staged_in_and_imported_from,
+                                                  keys_of_a_volume_that_end_soon_are_taken_anew,
+                                                  a_volume_that_is_not_there_is_named))]
         return run_checks([with_case(check, f"rest_{number:02}") for number, check in enumerate(CHECKS)] + cloud,
                           server, jobs, together=2)
 

@@ -220,6 +220,24 @@ static void what_is_no_endpoint_is_refused_without_repeating_a_secret(void **sta
     }
 }
 
+static void a_given_token_is_google_s_and_never_goes_in_the_clear(void **state)
+{
+    (void)state;
+    const mm_storage_given given[] = {{"storage_session_token", "ya29.given"}};
+    mm_storage_place place = {.location = "gs://b/", .scheme = "gs", .bucket = "b", .given = given, .given_count = 1};
+    mm_error err = MM_ERROR_INIT;
+    mm_gcs_auth *auth = NULL;
+    char *token = NULL;
+    assert_int_equal(mm_gcs_auth_open(&place, false, false, &auth, &err), MM_OK);
+    assert_int_equal(mm_gcs_auth_token(auth, &token, &err), MM_OK);
+    assert_string_equal(token, "ya29.given");
+    mm_gcs_auth_refused(auth, token);
+    free(token);
+    mm_gcs_auth_close(auth);
+    assert_int_equal(mm_gcs_auth_open(&place, true, false, &auth, &err), MM_CONFIG);
+    assert_null(strstr(err.text, "ya29"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -228,6 +246,7 @@ int main(void)
         cmocka_unit_test(what_is_no_rsa_key_signs_nothing),
         cmocka_unit_test(a_token_is_kept_until_it_is_refused_or_near_its_end),
         cmocka_unit_test(an_old_token_serves_while_no_new_one_is_to_be_had),
+        cmocka_unit_test(a_given_token_is_google_s_and_never_goes_in_the_clear),
         cmocka_unit_test(an_endpoint_is_taken_apart),
         cmocka_unit_test(what_is_no_endpoint_is_refused_without_repeating_a_secret),
     };
