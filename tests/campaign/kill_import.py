@@ -3,6 +3,10 @@ and again until each is done; and jobs during which the server itself is killed.
 once, no alias and no staged file is left, and nothing of others in the staging folder is touched.
 
     tests/campaign/kill_import.py [--kills 100] [--server-kills 20] [--rows 20000] [--seed 1] [--parallel 2]
+                                  [--expiration 60]
+
+Import tasks that were pending when a server of 2.3.5 was killed stay so until they expire; the server does that after 15
+minutes by default, here after --expiration seconds (its setting rootCoord.importTaskExpiration).
 
 A kill falls at a random moment between the start of a process and the time that an undisturbed run takes.
 Needs a build of mmresume-testing ($MM_BUILD, default build/dev) and the packages of the tests."""
@@ -25,7 +29,7 @@ import test_enumeration_import as imports  # noqa: E402
 from harness import DONE, KILLED, UNAVAILABLE, Wrong  # noqa: E402
 
 KILLS_A_JOB = 5
-PATIENT = 1800  # jobs that were pending when a server of 2.3.5 was killed stay so for a long time
+PATIENT = 1800
 
 
 class Totals:
@@ -75,9 +79,9 @@ def killed_job(server, source, seconds, generator, totals):
         totals.add(trial, kills)
 
 
-def killed_server(source, kills, seconds, generator, totals):
+def killed_server(source, kills, seconds, generator, totals, expiration):
     """One server, killed once in each of several jobs."""
-    with servers.MilvusStandalone() as server:
+    with servers.MilvusStandalone(settings={"rootCoord.importTaskExpiration": expiration}) as server:
         for _ in range(kills):
             trial = imports.Plain(server, source, file_size="512KiB")
             process = trial.job.spawn("run", trial.job.file, "-q")
@@ -102,6 +106,7 @@ def main():
     parser.add_argument("--rows", type=int, default=20000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--parallel", type=int, default=2)
+    parser.add_argument("--expiration", type=int, default=60)
     arguments = parser.parse_args()
     servers.private_network()
     imports.ROWS, imports.EXTENT = arguments.rows, 2000
@@ -116,7 +121,7 @@ def main():
                 batch = [random.Random(generator.random()) for _ in range(arguments.parallel)]
                 harness.run_cases(batch, lambda one: killed_job(server, source, seconds, one, ours), arguments.parallel)
         if arguments.server_kills:
-            killed_server(source, arguments.server_kills, seconds, generator, theirs)
+            killed_server(source, arguments.server_kills, seconds, generator, theirs, arguments.expiration)
     print(f"{ours.jobs} jobs, {ours.kills} kills of mmresume; {theirs.jobs} jobs, {theirs.kills} kills of Milvus; "
           f"{ours.again + theirs.again} files were imported under another name")
     print(f"0 lost, 0 doubled; {time.monotonic() - began:.0f} s")
