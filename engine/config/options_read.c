@@ -86,6 +86,13 @@ static const char *absolute(mm_config_reader *reader, const char *path)
     return copy;
 }
 
+/* "s3:/bucket/key": a URL with a slash too few, which would be taken for a local path. */
+static bool lacks_slash(const char *path)
+{
+    size_t length = strspn(path, "abcdefghijklmnopqrstuvwxyz0123456789");
+    return length > 1 && strncmp(path + length, ":/", 2) == 0 && path[length + 2] != '/';
+}
+
 static bool ends_with(const char *text, const char *end)
 {
     size_t length = strlen(text), tail = strlen(end);
@@ -207,6 +214,8 @@ static mm_status read_typed(mm_config_reader *reader, mm_option_value *value, mm
     case MM_OPT_PATH:
         if (*value->text == '\0')
             return bad(reader, value, err, "a path");
+        if (lacks_slash(value->text))
+            return bad(reader, value, err, "a path, or a URL with two slashes behind the colon");
         value->text = absolute(reader, value->text);
         return value->text ? MM_OK : no_memory(err);
     case MM_OPT_ENDPOINT:
@@ -238,6 +247,9 @@ static mm_status read_list(mm_config_reader *reader, const mm_node *node, mm_opt
         if (items[i] == NULL)
             return mm_node_error(item, reader->path, err, "`%s` has an empty entry",
                                  value->option->name);
+        if (value->option->type == MM_OPT_PATHS && lacks_slash(items[i]))
+            return mm_node_error(item, reader->path, err, "`%s`: `%.60s` is neither a path nor a URL, which has two "
+                                 "slashes behind the colon", value->option->name, items[i]);
         if (value->option->type == MM_OPT_PATHS && (items[i] = absolute(reader, items[i])) == NULL)
             return no_memory(err);
     }

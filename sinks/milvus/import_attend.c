@@ -79,8 +79,9 @@ static mm_status too_often(const mm_importer *importer, const mm_import_group *g
 {
     const char *reason = group->reason[0] != '\0' ? group->reason : "unknown";
     bool unseen = strstr(reason, "no such file") != NULL;
-    return mm_error_set(err, MM_DATA, "%s: the import of %s was tried %" PRIu32 " times (target.import_tries)%s, at last: %s",
-                        collection_name(importer, group), group->paths[0], group->tries,
+    return mm_error_set(err, MM_DATA, "%s: the import of %s was tried %" PRIu32 " times (target.import_tries; when the cause is gone, "
+                        "`mmresume resume` with --set target.import_tries=%" PRIu32 " tries again)%s, at last: %s",
+                        collection_name(importer, group), group->paths[0], group->tries, group->tries * 2,
                         unseen ? "; target.staging is not where the server reads: its own bucket or folder, or what "
                                  "target.staging_as says" : "", reason);
 }

@@ -586,6 +586,15 @@ static void paths_are_relative_to_the_files_folder(void **state)
     }
 }
 
+static void a_url_with_one_slash_is_no_path(void **state)
+{
+    (void)state;
+    mm_error err = MM_ERROR_INIT;
+    mm_job *job = NULL;
+    assert_int_equal(mm_job_parse(HEAD, "/d/job.yaml", "source.path=s3:/bucket/a.index", &tables, &job, &err), MM_CONFIG);
+    assert_non_null(strstr(err.text, "a URL with two slashes behind the colon, not `s3:/bucket/a.index`"));
+}
+
 static void the_name_comes_from_the_file_where_none_is_given(void **state)
 {
     (void)state;
@@ -759,6 +768,7 @@ int main(void)
         cmocka_unit_test(a_secret_file_is_text_of_a_bounded_size),
         cmocka_unit_test(an_empty_section_is_a_missing_one),
         cmocka_unit_test(paths_are_relative_to_the_files_folder),
+        cmocka_unit_test(a_url_with_one_slash_is_no_path),
         cmocka_unit_test(a_job_is_loaded_from_its_file),
         cmocka_unit_test(the_schema_is_json_and_knows_every_key),
         cmocka_unit_test(every_type_of_a_field_has_its_name_in_the_table),
