@@ -31,7 +31,7 @@ typedef struct handle {
 struct mm_http {
     pthread_mutex_t lock; /* of idle */
     handle *idle;         /* the last one used comes first: its connection is the likeliest to live */
-    char *ca_file;
+    char *ca_file, *ca_pem, *client_cert, *client_key; /* NULL: none */
     bool direct;
     uint64_t connect_timeout_ms, stall_timeout_ms;
 };
@@ -169,6 +169,11 @@ static int watch(void *context, curl_off_t a, curl_off_t b, curl_off_t c, curl_o
 
 /* --- the pool ----------------------------------------------------------------------------------------------- */
 
+static bool copy_text(const char *text, char **out)
+{
+    return text == NULL || (*out = strdup(text)) != NULL;
+}
+
 mm_status mm_http_open(const mm_http_config *config, mm_http **out, mm_error *err)
 {
     mm_status status = mm_transport_start(err);
@@ -181,7 +186,8 @@ mm_status mm_http_open(const mm_http_config *config, mm_http **out, mm_error *er
     http->direct = config->direct;
     http->connect_timeout_ms = config->connect_timeout_ms > 0 ? config->connect_timeout_ms : 10000;
     http->stall_timeout_ms = config->stall_timeout_ms > 0 ? config->stall_timeout_ms : 60000;
-    if (config->ca_file && (http->ca_file = strdup(config->ca_file)) == NULL) {
+    if (!copy_text(config->ca_file, &http->ca_file) || !copy_text(config->ca_pem, &http->ca_pem) ||
+        !copy_text(config->client_cert, &http->client_cert) || !copy_text(config->client_key, &http->client_key)) {
         mm_http_close(http);
         return mm_error_set(err, MM_NO_MEMORY, "out of memory");
     }
@@ -208,6 +214,9 @@ void mm_http_close(mm_http *http)
     }
     pthread_mutex_destroy(&http->lock);
     free(http->ca_file);
+    free(http->ca_pem);
+    free(http->client_cert);
+    free(http->client_key);
     free(http);
 }
 
@@ -298,8 +307,19 @@ static bool set_curl(mm_http *http, handle *h, transfer *t, struct curl_slist *h
         SET(CURLOPT_CAINFO, http->ca_file);
         SET(CURLOPT_CAPATH, NULL);
     }
+    if (http->ca_pem) {
+        struct curl_blob pem = {http->ca_pem, strlen(http->ca_pem), CURL_BLOB_NOCOPY};
+        SET(CURLOPT_CAINFO_BLOB, &pem);
+        SET(CURLOPT_CAPATH, NULL);
+    }
+    if (http->client_cert) {
+        SET(CURLOPT_SSLCERT, http->client_cert);
+        SET(CURLOPT_SSLKEY, http->client_key ? http->client_key : http->client_cert);
+    }
     if (http->direct)
         SET(CURLOPT_PROXY, "");
+    if (r->compressed)
+        SET(CURLOPT_ACCEPT_ENCODING, "gzip");
     if (r->stopping) {
         SET(CURLOPT_NOPROGRESS, 0L);
         SET(CURLOPT_XFERINFOFUNCTION, watch);
@@ -375,6 +395,7 @@ static mm_status judge_transport(const transfer *t, handle *h, CURLcode code, mm
     case CURLE_SSL_INVALIDCERTSTATUS:
         return mm_error_set(err, MM_AUTH, "%s %.*s: %s", method, shown, url, text);
     case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_CERTPROBLEM:
     case CURLE_URL_MALFORMAT:
     case CURLE_UNSUPPORTED_PROTOCOL:
         return mm_error_set(err, MM_CONFIG, "%s %.*s: %s", method, shown, url, text);

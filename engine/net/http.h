@@ -19,6 +19,8 @@ typedef struct mm_http mm_http;
 /* All strings are copied by mm_http_open. Zero values are defaults. */
 typedef struct mm_http_config {
     const char *ca_file;         /* PEM, instead of the system's authorities; NULL: the system's */
+    const char *ca_pem;          /* the same as text; NULL: none */
+    const char *client_cert, *client_key; /* PEM files to log in with; key NULL: it is in client_cert's file */
     bool direct;                 /* through no proxy, whatever the environment says (metadata services) */
     uint64_t connect_timeout_ms; /* 0: 10 s */
     uint64_t stall_timeout_ms;   /* no byte moves either way: 0: 60 s */
@@ -45,6 +47,7 @@ typedef struct mm_http_request {
     /* The request changes nothing, or repeating it does no harm: libcurl may send it again on a connection that
      * turned out dead, and an unknown outcome is reported as MM_UNAVAILABLE, not as MM_UNKNOWN. */
     bool repeatable;
+    bool compressed; /* gzip is asked for; the body of the answer arrives as it was before, and so counts reply_max */
     void *into; /* memory for the body of an answer with status 2xx; NULL: reply->body */
     size_t into_size;
     size_t reply_max;                /* bytes of reply->body; 0: 64 MiB */
@@ -80,6 +83,11 @@ void mm_http_close(mm_http *http);
  *   MM_INTERRUPTED  stopping() said so before the request was sent, or it is repeatable (else MM_UNKNOWN) */
 mm_status mm_http_perform(mm_http *http, const mm_http_request *request, mm_http_reply *reply, mm_error *err)
     MM_MUST_USE;
+
+/* The certificate with this SHA-256 (hexadecimal digits, colons between them or not) among those that the server of an
+ * https URL shows, as PEM: nothing else is asked of that server, and its name is not checked, so only as the ca_pem of a
+ * pool is it worth anything. MM_CONFIG: not 64 digits, or not https; MM_AUTH: the server shows others. */
+mm_status mm_http_find_certificate(const char *url, const char *sha256, mm_buffer *pem, mm_error *err) MM_MUST_USE;
 
 /* What an HTTP status means by itself: 2xx MM_OK, 401 403 MM_AUTH, 404 MM_NOT_FOUND, 408 425 503 MM_UNAVAILABLE,
  * 409 MM_TARGET, 412 MM_CHANGED, 413 MM_TOO_LARGE, 416 MM_DATA, 429 MM_RATE_LIMITED, other 5xx MM_UNKNOWN

@@ -3,18 +3,25 @@
  *     elastic.c      the two drivers: options, contract
  *     client.c       nodes, requests, what an answer's status means (client.h)
  *     auth.c         who we are: headers, signatures
- *     server.c       which server it is; indices, aliases, data streams, shards
- *     plan.c         bounds of the shards, extents
+ *     server.c       which server it is
+ *     indices.c      indices, aliases, data streams; bounds of the shards
+ *     describe.c     mapping, sample and counts
+ *     extent.c       ranges of `_seq_no`
  *     reader.c       pages of an extent: requests, what each page must prove, batches
  *     mapping*.c     mapping and sample to schema                         } the seam below: JSON in, columns out;
  *     page*.c        a reply into columns                                 } knows neither requests nor extents
  *
- * The seam: plan.c and reader.c know servers, shards and `_seq_no`, but no field; mapping and page know fields and
+ * The seam: extent.c and reader.c know servers, shards and `_seq_no`, but no field; mapping and page know fields and
  * documents, but no server. */
 #ifndef MM_SOURCES_ELASTIC_INTERNAL_H
 #define MM_SOURCES_ELASTIC_INTERNAL_H
 
-#include "model/batch.h"
+#include <cjson/cJSON.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "sources/elastic/client.h"
+#include "sources/source.h"
 
 /* --- mapping: what the fields become ---------------------------------------------------------------------------- */
 
@@ -102,5 +109,107 @@ typedef struct mm_elastic_rows {
  * a document that cannot be held is no failure but a reject. */
 mm_status mm_elastic_page_next(mm_elastic_page *page, size_t max_rows, size_t max_bytes, mm_batch *batch,
                                mm_elastic_rows *out, mm_error *err) MM_MUST_USE;
+
+/* --- the source ------------------------------------------------------------------------------------------------- */
+
+typedef struct mm_elastic_server {
+    bool opensearch;
+    unsigned major, minor, patch;
+} mm_elastic_server;
+
+/* A concrete index, as it is when the source is opened. */
+typedef struct mm_elastic_index {
+    const char *name, *uuid;
+    const char *path; /* the name, encoded for a URL */
+    uint32_t shards;
+    uint32_t window; /* index.max_result_window: hits that one answer may have */
+    bool seq_no;     /* it can be sorted by `_seq_no` */
+} mm_elastic_index;
+
+typedef struct mm_elastic_collection {
+    const char *name;
+    mm_elastic_index *indices;
+    size_t index_count;
+    mm_elastic_fields *fields;
+    uint64_t documents;  /* that match, when the source was described */
+    uint64_t row_bytes;  /* of columns, about */
+    bool unique;         /* no key stands on two documents */
+    _Atomic uint32_t document_bytes; /* of a reply, as the last page had them */
+} mm_elastic_collection;
+
+struct mm_source {
+    mm_arena arena;
+    const mm_options *options; /* the job's, which outlives the source */
+    mm_elastic_client *client;
+    mm_elastic_choice choice;
+    const char *query; /* JSON; NULL: all */
+    uint64_t extent_bytes, page_bytes;
+    uint32_t page_rows;
+    pthread_mutex_t lock; /* guards what follows; once set, it is never changed again */
+    bool found, described;
+    mm_elastic_server server;
+    mm_elastic_collection *collections;
+    size_t count;
+};
+
+/* --- server.c --------------------------------------------------------------------------------------------------- */
+
+/* One request whose answer is small, parsed; freed with cJSON_Delete. body: NULL: none. */
+mm_status mm_elastic_json(mm_source *source, const char *method, const char *path, const char *body, cJSON **out,
+                          mm_error *err) MM_MUST_USE;
+/* Which server it is. MM_CONFIG: one that is too old, or no such server. */
+mm_status mm_elastic_identify(mm_source *source, mm_error *err) MM_MUST_USE;
+/* Whether an answer's _source may leave vectors out unless it is told not to. */
+bool mm_elastic_hides_vectors(const mm_elastic_server *server);
+
+/* --- indices.c -------------------------------------------------------------------------------------------------- */
+
+/* source.index to collections and concrete indices; with the lock held. */
+mm_status mm_elastic_find(mm_source *source, mm_error *err) MM_MUST_USE;
+/* "products=<uuid>", or number and hash where there are several. Asks the server anew. */
+mm_status mm_elastic_fingerprint(mm_source *source, const mm_elastic_collection *collection,
+                                 char out[MM_FINGERPRINT_MAX], mm_error *err) MM_MUST_USE;
+
+typedef struct mm_elastic_shard {
+    int64_t checkpoint; /* every document up to this `_seq_no` is on every copy of the shard; -1: none yet */
+    bool found;
+} mm_elastic_shard;
+/* Shards of an index as they are now (array of index->shards), then a refresh: every document up to the checkpoint can
+ * be found by a search that begins after this. */
+mm_status mm_elastic_bounds(mm_source *source, const mm_elastic_index *index, mm_elastic_shard *out,
+                            mm_error *err) MM_MUST_USE;
+
+/* --- describe.c ------------------------------------------------------------------------------------------------- */
+
+/* Mapping, sample and counts of a collection; with the lock held. */
+mm_status mm_elastic_describe(mm_source *source, mm_elastic_collection *collection, mm_error *err) MM_MUST_USE;
+/* Appends {"bool":{"filter":[…]}} of the job's query and a further clause (NULL: none). */
+void mm_elastic_query(const mm_source *source, const char *clause, mm_buffer *out);
+
+/* --- extent.c --------------------------------------------------------------------------------------------------- */
+
+/* An extent's spec, as text: "seq_no <shard> <after> <upto> <index>": documents of one shard with
+ * after < _seq_no <= upto. */
+typedef struct mm_elastic_extent {
+    uint32_t shard;
+    int64_t after, upto;
+    const mm_elastic_index *index;
+} mm_elastic_extent;
+#define MM_ELASTIC_SPEC 400
+size_t mm_elastic_spec_print(const mm_elastic_extent *extent, char out[MM_ELASTIC_SPEC]);
+/* MM_CHANGED: not an extent of this collection. */
+mm_status mm_elastic_spec_parse(const mm_elastic_collection *collection, const mm_extent *extent,
+                                mm_elastic_extent *out, mm_error *err) MM_MUST_USE;
+/* As mm_source_driver.plan. */
+mm_status mm_elastic_plan(mm_source *source, uint32_t number, mm_extent_fn emit, void *context,
+                          mm_error *err) MM_MUST_USE;
+
+/* --- reader.c: as in mm_source_driver --------------------------------------------------------------------------- */
+
+mm_status mm_elastic_read_open(mm_source *source, mm_elastic_collection *collection, const mm_extent *extent,
+                               const mm_cursor *cursor, mm_read_mode mode, mm_reader **out, mm_error *err) MM_MUST_USE;
+mm_status mm_elastic_read_next(mm_reader *reader, size_t max_rows, size_t max_bytes, mm_batch *batch,
+                               mm_error *err) MM_MUST_USE;
+void mm_elastic_read_close(mm_reader *reader);
 
 #endif

@@ -1,0 +1,128 @@
+/* Extents: ranges of `_seq_no` of one shard. A document that is changed gets a new number above all others of its shard,
+ * so a range only ever loses documents; a cursor is the number of the last document. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sources/elastic/internal.h"
+
+size_t mm_elastic_spec_print(const mm_elastic_extent *extent, char out[MM_ELASTIC_SPEC])
+{
+    int size = snprintf(out, MM_ELASTIC_SPEC, "seq_no %u %" PRId64 " %" PRId64 " %s", extent->shard, extent->after,
+                        extent->upto, extent->index->name);
+    return (size_t)size;
+}
+
+static const mm_elastic_index *find_index(const mm_elastic_collection *c, const char *name)
+{
+    for (size_t i = 0; i < c->index_count; i++)
+        if (strcmp(c->indices[i].name, name) == 0)
+            return &c->indices[i];
+    return NULL;
+}
+
+mm_status mm_elastic_spec_parse(const mm_elastic_collection *c, const mm_extent *extent, mm_elastic_extent *out,
+                                mm_error *err)
+{
+    char text[MM_ELASTIC_SPEC], name[256];
+    size_t size = extent->spec_size < sizeof(text) - 1 ? extent->spec_size : sizeof(text) - 1;
+    memcpy(text, extent->spec, size);
+    text[size] = '\0';
+    mm_elastic_extent found = {0};
+    bool good = sscanf(text, "seq_no %" SCNu32 " %" SCNd64 " %" SCNd64 " %255s", &found.shard, &found.after, &found.upto,
+                       name) == 4;
+    if (good)
+        found.index = find_index(c, name);
+    if (!good || found.index == NULL || found.shard >= found.index->shards)
+        return mm_error_set(err, MM_CHANGED, "%s: its indices are others than those of the plan (extent %s)", c->name, text);
+    *out = found;
+    return MM_OK;
+}
+
+/* --- planning --------------------------------------------------------------------------------------------------- */
+
+typedef struct planner {
+    mm_source *source;
+    mm_elastic_collection *collection;
+    uint32_t number;
+    double density; /* documents for each `_seq_no` */
+    mm_extent_fn emit;
+    void *context;
+} planner;
+
+/* A range as extents of about source.extent_bytes. */
+static mm_status emit_range(const planner *p, const mm_elastic_index *index, uint32_t shard, int64_t after, int64_t upto,
+                            mm_error *err)
+{
+    uint64_t rows = p->source->extent_bytes / p->collection->row_bytes;
+    double wanted = (double)(rows > 0 ? rows : 1) / (p->density > 0 ? p->density : 1);
+    uint64_t span = (uint64_t)(upto - after);
+    uint64_t parts = wanted >= (double)span ? 1 : (uint64_t)((double)span / wanted + 0.999);
+    mm_status status = MM_OK;
+    for (uint64_t i = 0; status == MM_OK && i < parts; i++) {
+        char spec[MM_ELASTIC_SPEC];
+        mm_elastic_extent e = {.shard = shard, .index = index};
+        e.after = after + (int64_t)((double)span * ((double)i / (double)parts));
+        e.upto = i + 1 == parts ? upto : after + (int64_t)((double)span * ((double)(i + 1) / (double)parts));
+        mm_extent extent = {.collection = p->number, .spec = spec};
+        extent.rows = (uint64_t)((double)(e.upto - e.after) * p->density + 0.5);
+        extent.bytes = extent.rows * p->collection->row_bytes;
+        extent.spec_size = mm_elastic_spec_print(&e, spec);
+        status = p->emit(p->context, &extent, err);
+    }
+    return status;
+}
+
+static mm_status plan_index(const planner *p, const mm_elastic_index *index, const mm_elastic_shard *shards, mm_error *err)
+{
+    mm_status status = MM_OK;
+    for (uint32_t i = 0; status == MM_OK && i < index->shards; i++)
+        if (shards[i].checkpoint >= 0)
+            status = emit_range(p, index, i, -1, shards[i].checkpoint, err);
+    return status;
+}
+
+/* Checkpoints of all shards of all indices, one array behind the other. malloc'd. */
+static mm_status all_bounds(mm_source *source, const mm_elastic_collection *c, mm_elastic_shard **out, uint64_t *numbers,
+                            mm_error *err)
+{
+    size_t count = 0, at = 0;
+    *numbers = 0;
+    for (size_t i = 0; i < c->index_count; i++)
+        count += c->indices[i].shards;
+    mm_elastic_shard *shards = calloc(count + 1, sizeof(*shards));
+    mm_status status = shards ? MM_OK : mm_error_set(err, MM_NO_MEMORY, "out of memory for a plan");
+    for (size_t i = 0; status == MM_OK && i < c->index_count; i++) {
+        status = mm_elastic_bounds(source, &c->indices[i], &shards[at], err);
+        at += c->indices[i].shards;
+    }
+    for (size_t i = 0; i < count && status == MM_OK; i++)
+        *numbers += (uint64_t)(shards[i].checkpoint + 1);
+    if (status != MM_OK) {
+        free(shards);
+        return status;
+    }
+    *out = shards;
+    return MM_OK;
+}
+
+mm_status mm_elastic_plan(mm_source *source, uint32_t number, mm_extent_fn emit, void *context, mm_error *err)
+{
+    mm_elastic_collection *c = &source->collections[number];
+    planner p = {source, c, number, 1, emit, context};
+    mm_elastic_shard *shards = NULL;
+    uint64_t numbers = 0;
+    mm_status status = all_bounds(source, c, &shards, &numbers, err);
+    if (status != MM_OK)
+        return status;
+    if (numbers > 0)
+        p.density = (double)c->documents / (double)numbers;
+    size_t at = 0;
+    for (size_t i = 0; status == MM_OK && i < c->index_count; i++) {
+        status = plan_index(&p, &c->indices[i], &shards[at], err);
+        at += c->indices[i].shards;
+    }
+    free(shards);
+    return status;
+}
