@@ -88,6 +88,25 @@ static const mm_cli_example reset_examples[] = {
     {"mmresume reset products", "asks for the job's name, then forgets the job"},
 };
 
+static const mm_cli_option export_options[] = {
+    {.name = "sqlite", .letter = 's', .kind = MM_CLI_VALUE, .value = "FILE",
+     .help = "the database db/meta.sqlite of the Milvus, path or URL; it is not changed"},
+    {.name = "mysql", .letter = 'm', .kind = MM_CLI_VALUE, .value = "DSN",
+     .help = "user:password@tcp(host:port)/database, or mysql://user:password@host:port/database; "
+             "'${NAME}' is taken from the environment, so that a password need not stand here"},
+    {.name = "mysql-password-file", .kind = MM_CLI_VALUE, .value = "FILE",
+     .help = "file with the password, where the DSN has none"},
+    {.name = "mysql-ca", .kind = MM_CLI_VALUE, .value = "FILE",
+     .help = "PEM file of authorities: TLS, with the server's certificate verified"},
+    {.name = "output", .letter = 'o', .kind = MM_CLI_VALUE, .value = "DIR",
+     .help = "folder or URL where meta.json is written; default: here"},
+};
+static const mm_cli_example export_examples[] = {
+    {"mmresume export -s /var/lib/milvus/db/meta.sqlite -o out", "out/meta.json"},
+    {"mmresume export -m 'root:${PASSWORD}@tcp(db)/milvus' -o s3://bucket/dir",
+     "from MySQL, into an object store"},
+};
+
 static const mm_cli_example inspect_examples[] = {
     {"mmresume inspect products.index", "the type tree, dimensions and rows of a FAISS file"},
     {"mmresume inspect s3://bucket/products.index", "the same in an object store; credentials from the environment"},
@@ -181,6 +200,11 @@ static const mm_command commands[] = {
      .summary = "forget a job: the only command that destroys savepoints",
      .help = "Removes the job's savepoint store with its history. Asks for the job's name first; "
              "without a terminal it needs --yes. Rows in the target stay."},
+    {.name = "export", OPTIONS(export_options), EXAMPLES(export_examples), .run = mm_cmd_export,
+     .summary = "the metadata of a Milvus 1.x as meta.json",
+     .help = "Reads the metadata of a Milvus 0.9 to 1.x from its SQLite or MySQL and writes it as "
+             "DIR/meta.json, which the source `milvus1x` reads in its place: there, the database is no "
+             "longer needed. milvus-migration reads the file, too, with each partition as a collection."},
     {.name = "inspect", .operand = "PATH|URL", .operands_min = 1, .operands_max = 1,
      .hint = MM_HINT_FILE, EXAMPLES(inspect_examples), .run = mm_cmd_inspect,
      .summary = "what a file or a server holds",

@@ -17,6 +17,7 @@ mm_status mm_cmd_plan(const mm_cli_args *args, mm_error *err);
 mm_status mm_cmd_verify(const mm_cli_args *args, mm_error *err);
 mm_status mm_cmd_cancel(const mm_cli_args *args, mm_error *err);
 mm_status mm_cmd_reset(const mm_cli_args *args, mm_error *err);
+mm_status mm_cmd_export(const mm_cli_args *args, mm_error *err);
 mm_status mm_cmd_inspect(const mm_cli_args *args, mm_error *err);
 mm_status mm_cmd_drivers(const mm_cli_args *args, mm_error *err);
 mm_status mm_cmd_config(const mm_cli_args *args, mm_error *err);
