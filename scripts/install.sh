@@ -15,7 +15,8 @@ requirements=scripts/requirements.txt
 case $kind in
 build) ;;
 test)
-    packages="$packages libcmocka-dev openssl clang libclang-rt-14-dev mariadb-server-core mariadb-client-core"
+    packages="$packages libcmocka-dev openssl clang libclang-rt-14-dev mariadb-server-core mariadb-client-core
+              maven openjdk-17-jre-headless"
     requirements=scripts/requirements-test.txt
     ;;
 *)
@@ -62,9 +63,13 @@ if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
     echo "$wanted" >"$stamp"
 fi
 
-# Servers for the tests of object stores, made once for this user; without them those tests say that they are skipped.
+# Servers for the tests of object stores and search engines, made once for this user; without them those tests say that
+# they are skipped.
 if [ "$kind" = test ]; then
     scripts/go_server.sh versitygw >/dev/null || echo "versitygw is not there: the tests of S3 will be skipped" >&2
     scripts/go_server.sh fake-gcs-server >/dev/null || echo "the tests of Google Cloud Storage will be skipped" >&2
     scripts/npm_server.sh azurite >/dev/null || echo "the tests of Azure Blob Storage will be skipped" >&2
+    for server in elasticsearch-8 elasticsearch-7 opensearch; do
+        scripts/maven_server.sh "$server" >/dev/null || echo "the tests with $server will be skipped" >&2
+    done
 fi

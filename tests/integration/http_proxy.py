@@ -10,12 +10,14 @@ added and fire `times` times, from the nth match on:
 """
 
 import contextlib
+import gzip
 import socket
 import struct
 import threading
+import time
 import urllib.parse
 
-ACTIONS = ("answer", "cut_request", "cut_reply", "tamper", "tamper_reply", "call")
+ACTIONS = ("answer", "cut_request", "cut_reply", "tamper", "tamper_reply", "change_reply", "slow_reply", "call")
 
 
 class Request:
@@ -27,6 +29,7 @@ class Request:
         self.headers = {name.strip().lower(): value.strip()
                         for name, _, value in (line.partition(":") for line in lines[1:] if line)}
         self.size = int(self.headers.get("content-length", 0))
+        self.body = b""     # when the proxy keeps bodies
         self.fault = None   # the action that met it
         self.status = None  # of the answer that came back
 
@@ -41,6 +44,8 @@ class Rule:
                   client's side is reset
     tamper        byte `after` of the request's body is changed
     tamper_reply  byte `after` of the answer's body is changed
+    change_reply  function(request, body) makes the answer's body of the one that came; both without content coding
+    slow_reply    the answer's body goes on in pieces of `piece` bytes, `pause` seconds before each
     call          function(request) is called, then it is forwarded"""
 
     def __init__(self, where, action, nth, times, values):
@@ -93,6 +98,18 @@ class _Cut(Exception):
     pass
 
 
+class _Slow:
+    """A socket to send on, slowly."""
+
+    def __init__(self, sock, piece, pause):
+        self.sock, self.piece, self.pause = sock, piece, pause
+
+    def sendall(self, data):
+        for start in range(0, len(data), self.piece):
+            time.sleep(self.pause)
+            self.sock.sendall(data[start:start + self.piece])
+
+
 def _reset(sock):
     with contextlib.suppress(OSError):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -100,11 +117,14 @@ def _reset(sock):
 
 
 class FaultProxy:
-    """requests: every request whose head came, in order. While `broken` is set, connections are refused."""
+    """requests: every request whose head came, in order; their bodies where keep_bodies. most: how many were on their
+    way at once, at most. While `broken` is set, connections are refused."""
 
-    def __init__(self, port, host="127.0.0.1"):
+    def __init__(self, port, host="127.0.0.1", keep_bodies=False):
         self.target = (host, port)
         self.requests = []
+        self.keep_bodies = keep_bodies
+        self.most = self._now = 0
         self.broken = False
         self._rules = []
         self._lock = threading.Lock()
@@ -169,7 +189,16 @@ class FaultProxy:
         request = Request(head)
         with self._lock:
             self.requests.append(request)
+            self._now += 1
+            self.most = max(self.most, self._now)
             rule = next((rule for rule in self._rules if rule.matches(request)), None)
+        try:
+            return self._carry(request, rule, head, client, down, upstream, up)
+        finally:
+            with self._lock:
+                self._now -= 1
+
+    def _carry(self, request, rule, head, client, down, upstream, up):
         request.fault = rule and rule.action
         if request.fault == "answer":
             return self._answer(request, rule.values, client, down)
@@ -206,6 +235,8 @@ class FaultProxy:
                 data = bytearray(data)
                 data[limit - done] ^= 1
             upstream.sendall(data)
+            if self.keep_bodies:
+                request.body += data
             done += len(data)
 
     def _forward_reply(self, request, rule, client, up):
@@ -218,6 +249,9 @@ class FaultProxy:
         after = rule.values.get("after", 0) if rule else 0
         if request.fault == "cut_reply" and after < 0:
             raise _Cut
+        if request.fault == "change_reply":
+            return self._change_reply(request, rule.values["function"], lines, headers, client, up)
+        client = _Slow(client, **rule.values) if request.fault == "slow_reply" else client
         client.sendall(head)
         if request.method == "HEAD" or request.status in (204, 304):
             return True
@@ -231,6 +265,37 @@ class FaultProxy:
                     return True
         self._pipe(request, after, client, up, int(headers.get("content-length", 0)))
         return headers.get("connection", "").lower() != "close"
+
+    def _change_reply(self, request, function, lines, headers, client, up):
+        body = self._whole(headers, up)
+        if headers.get("content-encoding", "").lower() == "gzip":
+            body = gzip.decompress(body)
+        body = function(request, body)
+        dropped = ("content-length", "content-encoding", "transfer-encoding")
+        kept = [line for line in lines if line and line.partition(":")[0].strip().lower() not in dropped]
+        client.sendall("\r\n".join([*kept, f"Content-Length: {len(body)}", "", ""]).encode("latin-1") + body)
+        return headers.get("connection", "").lower() != "close"
+
+    @staticmethod
+    def _whole(headers, up):
+        parts = []
+
+        def take(size):
+            while size:
+                data = up.some(size)
+                if not data:
+                    raise OSError("the server went away")
+                parts.append(data)
+                size -= len(data)
+
+        if headers.get("transfer-encoding", "").lower() != "chunked":
+            take(int(headers.get("content-length", 0)))
+            return b"".join(parts)
+        while size := int(up.line().split(b";")[0], 16):
+            take(size)
+            up.line()
+        up.line()
+        return b"".join(parts)
 
     @staticmethod
     def _pipe(request, after, client, up, size):
