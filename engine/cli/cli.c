@@ -41,7 +41,7 @@ static const char *find_name(const mm_cli_args *args, char out[MM_JOB_NAME_MAX +
         return operand;
     const char *file = operand ? operand : mm_cli_text(args, "config");
     if (file == NULL && args->command->hint == MM_HINT_JOB_FILE)
-        file = "./mmresume.yaml";
+        file = mm_request_default_file();
     if (file == NULL || mm_job_peek_name(file, out, &ignored) != MM_OK)
         return NULL;
     bool half = strcmp(args->command->name, "dump") == 0 || strcmp(args->command->name, "load") == 0;

@@ -12,6 +12,8 @@ static mm_status show_file(const mm_cli_args *args, bool show, mm_buffer *out, m
         status = mm_request_overrides(args, &overrides, err);
     if (status == MM_OK)
         status = mm_job_load(file, overrides.data, mm_run_tables(), &job, err);
+    if (status == MM_OK)
+        mm_job_warn(job);
     const mm_sink_driver *driver;
     if (status == MM_OK && !show) {
         status = mm_sink_resolve(job->target_driver, job->target, &driver, err);

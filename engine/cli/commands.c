@@ -6,6 +6,12 @@
      .help = "override a key of the job file (limits.loaders=2, collections.0.to=x); repeatable, "  \
              "not for secrets"}
 
+#define ONLY_OPTIONS                                                                                \
+    {.name = "col", .kind = MM_CLI_LIST, .value = "NAMES",                                          \
+     .help = "only these collections, separated by commas; repeatable"},                            \
+    {.name = "table", .letter = 't', .kind = MM_CLI_LIST, .value = "NAME",                          \
+     .help = "the same for one collection or index"}
+
 static const mm_cli_option globals[] = {
     {.name = "config", .letter = 'c', .kind = MM_CLI_VALUE, .value = "FILE",
      .help = "the job file, instead of an operand"},
@@ -24,11 +30,13 @@ static const mm_cli_option globals[] = {
 
 static const mm_cli_option run_options[] = {
     SET_OPTION,
+    ONLY_OPTIONS,
     {.name = "or-resume", .help = "if the last run is unfinished, go on with it"},
     {.name = "stop-after", .kind = MM_CLI_VALUE, .value = "DURATION",
      .help = "stop after this time as if interrupted (exit 75); 5h, 90m"},
 };
 static const mm_cli_example run_examples[] = {
+    {"mmresume run migration.yaml", "a job file of milvus-migration or MilvusDM, as it is"},
     {"mmresume run products.yaml", "move what the file says, with a progress line"},
     {"mmresume run nightly.yaml --or-resume --stop-after 5h", "a night's window, for cron"},
     {"mmresume run job.yaml --set limits.rate='20000 rows/s'", "with a limit of its own"},
@@ -63,6 +71,7 @@ static const mm_cli_example status_examples[] = {
 
 static const mm_cli_option plan_options[] = {
     SET_OPTION,
+    ONLY_OPTIONS,
     {.name = "json", .help = "one JSON object"},
 };
 static const mm_cli_example plan_examples[] = {
@@ -123,6 +132,7 @@ static const mm_cli_example drivers_examples[] = {
 
 static const mm_cli_option config_options[] = {
     SET_OPTION,
+    ONLY_OPTIONS,
     {.name = "check", .help = "say whether the file is a valid job (default)"},
     {.name = "show", .help = "print the job complete, with all defaults and hidden secrets"},
     {.name = "schema", .help = "print the JSON schema of job files, for editors"},
@@ -150,8 +160,10 @@ static const mm_command commands[] = {
     {.name = "run", .alias = "start", .operand = "[JOB.yaml]", .operands_max = 1,
      .hint = MM_HINT_JOB_FILE, OPTIONS(run_options), EXAMPLES(run_examples), .run = mm_cmd_run,
      .summary = "start a run of a job",
-     .help = "Plans the job, moves every row and ends with a verdict. Without a file, "
-             "./mmresume.yaml is taken.\n\n"
+     .help = "Plans the job, moves every row and ends with a verdict. Without a file, ./mmresume.yaml is taken, "
+             "else ./migration.yaml or ./configs/migration.yaml.\n\n"
+             "Job files of milvus-migration and MilvusDM run as they are; `mmresume config --show FILE` prints what "
+             "they become.\n\n"
              "Killed at any moment, it goes on from the last savepoint with `mmresume resume JOB`; "
              "a new run is refused (exit 6) as long as an unfinished one exists, unless "
              "--or-resume is given. SIGINT or SIGTERM stops cleanly with exit 75, a second one at "

@@ -36,7 +36,7 @@ typedef struct mm_request {
 
 /* Which operand the command takes. */
 typedef enum mm_request_kind {
-    MM_REQUEST_FILE,      /* a job file; default ./mmresume.yaml */
+    MM_REQUEST_FILE,      /* a job file, or the default */
     MM_REQUEST_JOB,       /* a job's name, or its file */
     MM_REQUEST_MAYBE_JOB, /* the same, or nothing */
     MM_REQUEST_WRITES = 1 << 4 /* the state folder is made when it is missing */
@@ -46,7 +46,9 @@ typedef enum mm_request_kind {
 mm_status mm_request_make(const mm_cli_args *args, unsigned kind, mm_request *out,
                           mm_error *err) MM_MUST_USE;
 void mm_request_free(mm_request *request);
-/* The job file of the command line: operand, --config, or ./mmresume.yaml. */
+/* The job file that is taken when none is given; NULL: there is none here. */
+const char *mm_request_default_file(void);
+/* The job file of the command line: operand, --config, or the default. */
 mm_status mm_request_file(const mm_cli_args *args, const char **out, mm_error *err) MM_MUST_USE;
 mm_status mm_request_overrides(const mm_cli_args *args, mm_buffer *out, mm_error *err) MM_MUST_USE;
 /* $MMRESUME_STATE_DIR, $XDG_STATE_HOME/mmresume or ~/.local/state/mmresume, unless --state-dir. */

@@ -9,7 +9,16 @@
 #include "cli/commands.h"
 #include "config/values.h"
 
-#define DEFAULT_JOB_FILE "./mmresume.yaml"
+/* Looked for in this order: this program's own, then where milvus-migration had its. */
+static const char *const default_files[] = {"./mmresume.yaml", "./migration.yaml", "./configs/migration.yaml"};
+
+const char *mm_request_default_file(void)
+{
+    for (size_t i = 0; i < MM_COUNT(default_files); i++)
+        if (access(default_files[i], F_OK) == 0)
+            return default_files[i];
+    return NULL;
+}
 
 mm_status mm_request_file(const mm_cli_args *args, const char **out, mm_error *err)
 {
@@ -20,18 +29,40 @@ mm_status mm_request_file(const mm_cli_args *args, const char **out, mm_error *e
                             operand, config);
     const char *file = operand ? operand : config;
     if (file == NULL) {
-        file = DEFAULT_JOB_FILE;
-        if (access(file, F_OK) != 0)
-            return mm_error_set(err, MM_USAGE, "no job file is given, and there is no %s here", file);
+        file = mm_request_default_file();
+        if (file == NULL)
+            return mm_error_set(err, MM_USAGE, "no job file is given, and there is no %s here", default_files[0]);
     }
     *out = file;
     return MM_OK;
 }
 
+/* --col a,b --table c: further entries of the list `only`. */
+static mm_status add_only(const mm_cli_value *value, size_t *count, mm_buffer *out, mm_error *err)
+{
+    for (const char *at = value->text;;) {
+        size_t length = strcspn(at, ",");
+        if (length == 0 || strchr(at, '\n'))
+            return mm_error_set(err, MM_USAGE, "--%s wants names of collections, such as --col products,users",
+                                value->option->name);
+        mm_buffer_printf(out, "%sonly.%zu=%.*s", out->size ? "\n" : "", (*count)++, (int)length, at);
+        if (at[length] == '\0')
+            return MM_OK;
+        at += length + 1;
+    }
+}
+
 mm_status mm_request_overrides(const mm_cli_args *args, mm_buffer *out, mm_error *err)
 {
+    size_t only = 0;
     for (size_t i = 0; i < args->value_count; i++) {
-        if (strcmp(args->values[i].option->name, "set") != 0)
+        const char *name = args->values[i].option->name;
+        if (strcmp(name, "col") == 0 || strcmp(name, "table") == 0) {
+            mm_status status = add_only(&args->values[i], &only, out, err);
+            if (status != MM_OK)
+                return status;
+        }
+        if (strcmp(name, "set") != 0)
             continue;
         const char *text = args->values[i].text, *equals = strchr(text, '=');
         if (equals == NULL || equals == text)

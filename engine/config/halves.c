@@ -4,51 +4,11 @@
 #include <string.h>
 
 #include "config/job_parts.h"
-#include "config/node.h"
+#include "config/tree.h"
 
 static mm_status no_memory(mm_error *err)
 {
     return mm_error_set(err, MM_NO_MEMORY, "out of memory");
-}
-
-/* A plain scalar that stands where `at` does. NULL: out of memory. */
-static mm_node *scalar(mm_arena *arena, const mm_node *at, const char *text)
-{
-    mm_node *node = mm_arena_array(arena, 1, sizeof(*node));
-    if (node)
-        *node = (mm_node){.kind = MM_NODE_SCALAR, .plain = true, .line = at->line, .column = at->column,
-                          .origin = at->origin, .text = text};
-    return node;
-}
-
-static mm_node *map_at(mm_arena *arena, const mm_node *at)
-{
-    mm_node *node = mm_arena_array(arena, 1, sizeof(*node));
-    if (node)
-        *node = (mm_node){.kind = MM_NODE_MAP, .line = at->line, .column = at->column, .origin = at->origin};
-    return node;
-}
-
-static bool put(mm_arena *arena, mm_node *map, const char *key, mm_node *value)
-{
-    mm_node *name = value ? scalar(arena, value, key) : NULL;
-    return name && mm_node_append(arena, map, name, value);
-}
-
-static bool put_text(mm_arena *arena, mm_node *map, const char *key, const char *text)
-{
-    return put(arena, map, key, scalar(arena, map, text));
-}
-
-/* The value of `key` is from now on another one, or the key is added. */
-static bool replace(mm_arena *arena, mm_node *map, const char *key, mm_node *value)
-{
-    for (size_t i = 0; i < map->count; i++)
-        if (strcmp(map->keys[i]->text, key) == 0) {
-            map->items[i] = value;
-            return true;
-        }
-    return put(arena, map, key, value);
 }
 
 /* Those keys of the target that say where and how staged files lie. */
@@ -62,15 +22,15 @@ static bool copy_place(mm_arena *arena, const mm_node *from, mm_node *to, bool w
         if (wanted && !mm_node_append(arena, to, from->keys[i], from->items[i]))
             return false;
     }
-    return put(arena, to, "path", mm_node_get(from, "staging"));
+    return mm_tree_put(arena, to, "path", mm_node_get(from, "staging"));
 }
 
 static mm_status make_dump(mm_config_reader *reader, mm_node *root, const mm_node *target, mm_error *err)
 {
     const char *format = NULL;
     const mm_node *given = mm_node_get(target, "format");
-    mm_node *files = map_at(reader->arena, target);
-    if (files == NULL || !put_text(reader->arena, files, "driver", "files") ||
+    mm_node *files = mm_tree_map(reader->arena, target);
+    if (files == NULL || !mm_tree_put_text(reader->arena, files, "driver", "files") ||
         !copy_place(reader->arena, target, files, true))
         return no_memory(err);
     if (given) {
@@ -81,9 +41,9 @@ static mm_status make_dump(mm_config_reader *reader, mm_node *root, const mm_nod
     /* which server it will be is not known yet; Parquet is taken by all that this decade brought */
     if (format == NULL || strcmp(format, "auto") == 0)
         format = "parquet";
-    bool done = put_text(reader->arena, files, "format", format) && replace(reader->arena, root, "target", files);
+    bool done = mm_tree_put_text(reader->arena, files, "format", format) && mm_tree_replace(reader->arena, root, "target", files);
     if (done && mm_node_get(root, "duplicates") == NULL) /* as for the target that the files are for */
-        done = put_text(reader->arena, root, "duplicates", "refuse");
+        done = mm_tree_put_text(reader->arena, root, "duplicates", "refuse");
     return done ? MM_OK : no_memory(err);
 }
 
@@ -91,16 +51,16 @@ static mm_status make_dump(mm_config_reader *reader, mm_node *root, const mm_nod
 static mm_node *load_collection(mm_arena *arena, const mm_node *from)
 {
     static const char *const kept[] = {"if_exists", "index", "load"};
-    mm_node *to = map_at(arena, from), *name = mm_node_get(from, "to");
+    mm_node *to = mm_tree_map(arena, from), *name = mm_node_get(from, "to");
     if (to == NULL)
         return NULL;
     if (name == NULL)
         name = mm_node_get(from, "from");
-    if (name && !put(arena, to, "from", name))
+    if (name && !mm_tree_put(arena, to, "from", name))
         return NULL;
     for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
         mm_node *value = mm_node_get(from, kept[i]);
-        if (value && !put(arena, to, kept[i], value))
+        if (value && !mm_tree_put(arena, to, kept[i], value))
             return NULL;
     }
     return to;
@@ -120,10 +80,10 @@ static bool load_collections(mm_arena *arena, mm_node *list)
 
 static mm_status make_load(mm_config_reader *reader, mm_node *root, mm_node *target, mm_error *err)
 {
-    mm_node *dump = map_at(reader->arena, target), *collections = mm_node_get(root, "collections");
-    if (dump == NULL || !put_text(reader->arena, dump, "driver", "dump") ||
-        !copy_place(reader->arena, target, dump, false) || !replace(reader->arena, root, "source", dump) ||
-        !replace(reader->arena, target, "transfer", scalar(reader->arena, target, "import")))
+    mm_node *dump = mm_tree_map(reader->arena, target), *collections = mm_node_get(root, "collections");
+    if (dump == NULL || !mm_tree_put_text(reader->arena, dump, "driver", "dump") ||
+        !copy_place(reader->arena, target, dump, false) || !mm_tree_replace(reader->arena, root, "source", dump) ||
+        !mm_tree_replace(reader->arena, target, "transfer", mm_tree_scalar(reader->arena, target, "import")))
         return no_memory(err);
     if (collections && collections->kind == MM_NODE_LIST && !load_collections(reader->arena, collections))
         return no_memory(err);

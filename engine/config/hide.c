@@ -3,11 +3,12 @@
 #include <string.h>
 
 #include "config/job_parts.h"
+#include "config/tree.h"
 
-static bool written_out(const mm_option_value *value)
+static bool written_out(const mm_node *node)
 {
-    const mm_node *node = value->node;
-    if (!value->option->secret || node == NULL || value->file || node->origin)
+    if (node->kind != MM_NODE_SCALAR || node->origin || node->end <= node->start ||
+        *node->text == '\0' || mm_node_is_null(node))
         return false;
     if (strcmp(node->text, MM_SECRET_MARK) == 0)
         return false;
@@ -15,24 +16,41 @@ static bool written_out(const mm_option_value *value)
     return strstr(node->text, "${") == NULL || strstr(node->text, ":-") != NULL;
 }
 
-static void mark_spans(const mm_options *options, const mm_node **spans, size_t *count)
+static bool is_secret(const mm_job_driver *drivers, size_t count, const char *key)
 {
-    for (size_t i = 0; i < options->count; i++) {
-        if (written_out(&options->values[i]))
-            spans[(*count)++] = options->values[i].node;
-    }
+    for (size_t i = 0; i < count; i++)
+        for (size_t j = 0; j < drivers[i].option_count; j++)
+            if (drivers[i].options[j].secret && strcmp(drivers[i].options[j].name, key) == 0)
+                return true;
+    return false;
 }
 
-mm_status mm_job_hide_secrets(mm_job *job, const char *text, mm_error *err)
+mm_status mm_job_collect_secrets(mm_config_reader *reader, const mm_node *root, const mm_job_tables *tables, mm_error *err)
+{
+    static const char *const sections[] = {"source", "target"};
+    for (size_t i = 0; i < MM_COUNT(sections); i++) {
+        const mm_node *map = mm_node_get(root, sections[i]);
+        for (size_t j = 0; map && map->kind == MM_NODE_MAP && j < map->count; j++) {
+            const char *key = map->keys[j]->text;
+            bool secret = is_secret(tables->sources, tables->source_count, key) ||
+                          is_secret(tables->targets, tables->target_count, key);
+            if (secret && !mm_tree_add(reader->arena, &reader->secrets, map->items[j]))
+                return mm_error_set(err, MM_NO_MEMORY, "out of memory");
+        }
+    }
+    return MM_OK;
+}
+
+mm_status mm_job_hide_secrets(mm_config_reader *reader, mm_job *job, const char *text, mm_error *err)
 {
     size_t count = 0, size = strlen(text), at = 0;
-    const mm_node **spans = mm_arena_array(&job->arena, job->source->count + job->target->count + 1,
-                                           sizeof(*spans));
+    const mm_node **spans = mm_arena_array(&job->arena, reader->secrets.count + 1, sizeof(*spans));
     mm_buffer out = MM_BUFFER_INIT;
     if (spans == NULL)
         return mm_error_set(err, MM_NO_MEMORY, "out of memory");
-    mark_spans(job->source, spans, &count);
-    mark_spans(job->target, spans, &count);
+    for (size_t i = 0; i < reader->secrets.count; i++)
+        if (written_out(reader->secrets.items[i]))
+            spans[count++] = reader->secrets.items[i];
     while (at < size) {
         const mm_node *next = NULL; /* the first span from here on; there are few */
         for (size_t i = 0; i < count; i++) {

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
+#include "config/foreign.h"
 #include "config/job_parts.h"
 #include "config/tables.h"
 #include "config/values.h"
@@ -25,8 +27,7 @@ static mm_status no_memory(mm_error *err)
     return mm_error_set(err, MM_NO_MEMORY, "out of memory");
 }
 
-/* The file's name without folder and last extension. */
-static const char *stem(mm_arena *arena, const char *path)
+const char *mm_job_stem(mm_arena *arena, const char *path)
 {
     const char *base = strrchr(path, '/');
     char *copy = mm_arena_strdup(arena, base ? base + 1 : path);
@@ -53,7 +54,7 @@ static mm_status read_name(mm_config_reader *reader, const mm_node *root, const 
                            const char **out, mm_error *err)
 {
     const mm_node *node = mm_node_get(root, "job");
-    const char *name = given ? given : stem(reader->arena, reader->path);
+    const char *name = given ? given : mm_job_stem(reader->arena, reader->path);
     if (name == NULL)
         return no_memory(err);
     if (!mm_job_name_valid(name))
@@ -253,6 +254,24 @@ static mm_status read_root(mm_config_reader *reader, const mm_node *root,
     return status;
 }
 
+static mm_status keep_warnings(const mm_config_reader *reader, mm_job *job, mm_error *err)
+{
+    const char **lines = mm_arena_array(&job->arena, reader->warnings.count + 1, sizeof(*lines));
+    if (lines == NULL)
+        return no_memory(err);
+    for (size_t i = 0; i < reader->warnings.count; i++)
+        lines[i] = reader->warnings.items[i]->text;
+    job->warnings = lines;
+    job->warning_count = reader->warnings.count;
+    return MM_OK;
+}
+
+void mm_job_warn(const mm_job *job)
+{
+    for (size_t i = 0; i < job->warning_count; i++)
+        mm_log(MM_LOG_WARN, "%s:%s", job->path, job->warnings[i]);
+}
+
 mm_status mm_job_parse(const char *text, const char *path, const char *overrides,
                        const mm_job_tables *tables, mm_job **out, mm_error *err)
 {
@@ -269,17 +288,23 @@ mm_status mm_job_parse(const char *text, const char *path, const char *overrides
         status = no_memory(err);
         goto out;
     }
-    status = mm_yaml_parse(&job->arena, text, strlen(text), path, &root, err);
+    status = mm_job_tree(&reader, tables, text, strlen(text), &root, err);
     if (status == MM_OK)
         status = mm_node_override(&job->arena, root, overrides, err);
+    if (status == MM_OK)
+        status = mm_job_collect_secrets(&reader, root, tables, err);
+    if (status == MM_OK)
+        status = mm_job_select(&reader, root, err);
     if (status == MM_OK)
         status = mm_job_halve(&reader, root, err);
     if (status == MM_OK)
         status = read_root(&reader, root, tables, job, err);
     if (status == MM_OK)
-        status = mm_job_hide_secrets(job, text, err);
+        status = mm_job_hide_secrets(&reader, job, text, err);
     if (status == MM_OK)
         status = mm_job_fingerprint(job, err);
+    if (status == MM_OK)
+        status = keep_warnings(&reader, job, err);
 out:
     if (status == MM_OK)
         *out = job;
@@ -341,7 +366,7 @@ mm_status mm_job_peek_name(const char *path, char out[MM_JOB_NAME_MAX + 1], mm_e
     const char *name = NULL;
     mm_status status = read_file(path, &text, err);
     if (status == MM_OK)
-        status = mm_yaml_parse(&arena, text, strlen(text), path, &root, err);
+        status = mm_job_tree(&reader, NULL, text, strlen(text), &root, err);
     if (status == MM_OK) {
         const mm_node *node = mm_node_get(root, "job");
         if (node)

@@ -65,10 +65,13 @@ typedef struct mm_job {
     uint64_t sample;       /* rows per task */
     mm_duplicates duplicates;
     char fingerprint[33];  /* hex hash of `decides` */
+    const char *const *warnings; /* what a file of another tool says that has no meaning here: "line:column: …" */
+    size_t warning_count;
     const char *decides;   /* the keys that decide which rows arrive and how: lines of "key: value" */
 } mm_job;
 
-/* Parses text as the file `path` (made absolute by the caller; names the job when it has no `job:`,
+/* The file is a job of this program's own form, or one of another tool that is translated into it (config/foreign.h).
+ * Parses text as the file `path` (made absolute by the caller; names the job when it has no `job:`,
  * and is the base of relative paths). overrides: lines of key=value ("limits.loaders=2"), refused for
  * secrets. Errors name path:line:column and the nearest known key. Environment is expanded. */
 mm_status mm_job_parse(const char *text, const char *path, const char *overrides,
@@ -76,6 +79,8 @@ mm_status mm_job_parse(const char *text, const char *path, const char *overrides
 mm_status mm_job_load(const char *path, const char *overrides, const mm_job_tables *tables,
                       mm_job **out, mm_error *err);
 void mm_job_free(mm_job *job);
+/* Logs job->warnings; for the command that reads the file first. */
+void mm_job_warn(const mm_job *job);
 
 /* Only the name of the job in a file: nothing else is checked. */
 #define MM_JOB_NAME_MAX 64

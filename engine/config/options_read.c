@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "base/util.h"
+#include "config/foreign.h"
 #include "config/reader.h"
 #include "config/values.h"
 
@@ -316,8 +317,8 @@ static const mm_node *original_secret(mm_config_reader *reader, const char *sect
         if (file) {
             size_t size = fread(text, 1, MM_YAML_BYTES_MAX, file);
             text[size] = '\0';
-            if (mm_yaml_parse(reader->arena, text, size, reader->path, &reader->original,
-                              &ignored) != MM_OK)
+            mm_config_reader again = {.arena = reader->arena, .path = reader->path, .folder = reader->folder};
+            if (mm_job_tree(&again, NULL, text, size, &reader->original, &ignored) != MM_OK)
                 reader->original = NULL;
             fclose(file);
         }

@@ -12,6 +12,8 @@ typedef struct mm_config_reader {
     const char *folder; /* base of relative paths */
     mm_node *original;  /* the file at path, read on demand for secrets shown as "***" */
     bool original_read;
+    mm_node secrets;  /* items: scalars that the savepoint store must not keep */
+    mm_node warnings; /* items: what the user is told, "line:column: …" */
 } mm_config_reader;
 
 /* Several tables make one section: a driver's, and what all targets share. */

@@ -14,6 +14,8 @@ static const mm_option job_table[] = {
      .help = "with target.staging: only write the staged files (mmresume dump), or only load them (mmresume load)"},
     {.name = "collections", .type = MM_OPT_SECTION,
      .help = "what to move; default: all that the source has, under the same names"},
+    {.name = "only", .type = MM_OPT_LIST,
+     .help = "some of the collections, by their name in the source or target (mmresume run --col a,b); default: all"},
     {.name = "limits", .type = MM_OPT_SECTION, .help = "bounds of a run"},
     {.name = "verify", .type = MM_OPT_ENUM, .choices = "none|count|sample|full",
      .default_value = "count",

@@ -62,6 +62,8 @@ mm_status mm_session_open(mm_session *session, const mm_run_args *args, mm_store
         status = mm_job_load(args->job_file, args->overrides, mm_run_tables(), &session->job, err);
     if (status != MM_OK)
         return status;
+    if (session->job)
+        mm_job_warn(session->job);
     const char *name = session->job ? session->job->name : args->job_name;
     mm_store_args store = {.dir = args->state_dir, .job = name, .mode = mode, .sync = true};
     const char *unsynced = getenv("MMRESUME_UNSAFE_NO_SYNC"); /* for bench/: what durability costs */

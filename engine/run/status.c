@@ -295,6 +295,8 @@ mm_status mm_run_plan(const mm_run_args *args, mm_buffer *out, mm_error *err)
     pthread_mutex_init(&session.store_lock, NULL);
     mm_status status = mm_job_load(args->job_file, args->overrides, mm_run_tables(), &session.job, err);
     if (status == MM_OK)
+        mm_job_warn(session.job);
+    if (status == MM_OK)
         status = mm_sink_resolve(session.job->target_driver, session.job->target, &session.sinks, err);
     if (status == MM_OK)
         status = mm_session_open_source(&session, err);

@@ -1,0 +1,339 @@
+/* milvus-migration's work modes that know more than a file: milvus1x (metadata and tables), elasticsearch (an index with
+ * chosen fields) and milvus2x (a collection of another server). */
+#include <string.h>
+#include <strings.h>
+
+#include "base/util.h"
+#include "config/foreign.h"
+
+/* --- milvus1x ----------------------------------------------------------------------------------------------------- */
+
+static mm_status put_meta(mm_foreign *f)
+{
+    static const struct {
+        const char *mode, *key, *option;
+    } kinds[] = {
+        {"sqlite", "meta.sqliteFile", "meta"}, {"mysql", "meta.mysqlUrl", "mysql"},          {"local", "meta.localFile", "meta"},
+        {"mock", "meta.mockFile", "meta"},     {"remote", "meta.remoteMetaFile", "meta"},
+    };
+    const char *mode, *given;
+    mm_status status = mm_foreign_need(f, "meta.mode", &mode);
+    for (size_t i = 0; status == MM_OK && i < MM_COUNT(kinds); i++) {
+        if (strcmp(kinds[i].mode, mode) != 0)
+            continue;
+        status = mm_foreign_need(f, kinds[i].key, &given);
+        if (status != MM_OK || strcmp(mode, "remote") != 0)
+            return status == MM_OK ? mm_foreign_move(f, kinds[i].key, f->source, kinds[i].option) : status;
+        status = mm_foreign_url(f, "source.remote", kinds[i].key, &given);
+        return status == MM_OK ? mm_foreign_put(f, f->source, kinds[i].option, mm_foreign_get(f, kinds[i].key), given)
+                               : status;
+    }
+    if (status != MM_OK)
+        return status;
+    return mm_node_error(mm_foreign_get(f, "meta.mode"), f->reader->path, f->err,
+                         "`meta.mode` is one of sqlite, mysql, local, mock and remote, not `%.60s`", mode);
+}
+
+mm_status mm_foreign_milvus1x(mm_foreign *f)
+{
+    const char *mode, *tables;
+    mm_status status = mm_foreign_need(f, "source.mode", &mode);
+    if (status != MM_OK)
+        return status;
+    bool remote = strcmp(mode, "remote") == 0;
+    const char *key = remote ? "source.remote.tablesDir" : "source.local.tablesDir";
+    if (!remote && strcmp(mode, "local") != 0)
+        return mm_node_error(mm_foreign_get(f, "source.mode"), f->reader->path, f->err,
+                             "`source.mode` is local or remote, not `%.60s`", mode);
+    status = put_meta(f);
+    if (status == MM_OK)
+        status = mm_foreign_need(f, key, &tables);
+    if (status == MM_OK && remote)
+        status = mm_foreign_url(f, "source.remote", "tablesDir", &tables);
+    if (status == MM_OK)
+        status = mm_foreign_put(f, f->source, "tables", mm_foreign_get(f, key), tables);
+    if (status == MM_OK && mm_foreign_get(f, "source.remote.bucket"))
+        status = mm_foreign_storage(f, "source.remote", f->source);
+    if (status == MM_OK)
+        status = mm_foreign_put(f, f->source, "vector_field", f->source, "data");
+    return status;
+}
+
+/* --- the collection that is made in Milvus 2.x -------------------------------------------------------------------- */
+
+static mm_status put_consistency(mm_foreign *f)
+{
+    static const char *const known[] = {"Strong", "Session", "Bounded", "Eventually"};
+    const char *level;
+    mm_status status = mm_foreign_text(f, "meta.milvus.consistencyLevel", &level);
+    if (status != MM_OK || level == NULL)
+        return status;
+    const mm_node *at = mm_foreign_get(f, "meta.milvus.consistencyLevel");
+    for (size_t i = 0; i < MM_COUNT(known); i++)
+        if (strcasecmp(known[i], level) == 0)
+            return mm_foreign_move(f, "meta.milvus.consistencyLevel", f->target, "consistency");
+    if (strcasecmp(level, "Customized") == 0)
+        return mm_foreign_warn(f, at, "`meta.milvus.consistencyLevel: Customized` is no level of a collection; the "
+                                      "server's default is taken");
+    return mm_node_error(at, f->reader->path, f->err,
+                         "`meta.milvus.consistencyLevel` is one of Strong, Session, Bounded, Eventually and Customized, "
+                         "not `%.60s`", level);
+}
+
+static mm_status put_milvus(mm_foreign *f, mm_node *collection, const char *from)
+{
+    const char *to;
+    mm_status status = mm_foreign_text(f, "meta.milvus.collection", &to);
+    if (status == MM_OK)
+        status = mm_foreign_move(f, "meta.milvus.collection", collection, "to");
+    if (status == MM_OK)
+        status = mm_foreign_move(f, "meta.milvus.shardNum", f->target, "shards");
+    f->about = status == MM_OK && to ? to : from;
+    return status == MM_OK ? put_consistency(f) : status;
+}
+
+/* --- fields ------------------------------------------------------------------------------------------------------- */
+
+static mm_status field_text(mm_foreign *f, const mm_node *map, const char *key, const char **out)
+{
+    const mm_node *node = mm_foreign_get_in(f, map, key);
+    *out = NULL;
+    if (node == NULL)
+        return MM_OK;
+    const mm_node *carried = mm_foreign_carry(f, node);
+    return carried ? mm_config_scalar(f->reader, carried, key, out, f->err) : mm_foreign_no_memory(f);
+}
+
+static mm_status check_fields(mm_foreign *f, const mm_node *list)
+{
+    if (list->kind != MM_NODE_LIST || list->count == 0)
+        return mm_node_error(list, f->reader->path, f->err, "`meta.fields` is a list of {name, type, pk, maxLen, dims}, not %s",
+                             list->kind == MM_NODE_LIST ? "empty" : mm_node_kind_name(list));
+    for (size_t i = 0; i < list->count; i++) {
+        mm_status status = mm_foreign_check(f, list->items[i], "meta.fields[]");
+        if (status == MM_OK && mm_foreign_get_in(f, list->items[i], "name") == NULL)
+            status = mm_node_error(list->items[i], f->reader->path, f->err, "a field of `meta.fields` needs its `name`");
+        if (status != MM_OK)
+            return status;
+    }
+    return MM_OK;
+}
+
+/* Type by type as milvus-migration's own table. */
+static mm_status put_type(mm_foreign *f, const mm_node *map, mm_node *rule)
+{
+    static const char *const types[][2] = {
+        {"text", "VarChar"},   {"string", "VarChar"},  {"keyword", "VarChar"}, {"long", "Int64"},
+        {"integer", "Int32"},  {"short", "Int16"},     {"byte", "Int8"},       {"boolean", "Bool"},
+        {"double", "Double"},  {"float", "Float"},     {"half_float", "Float"}, {"scaled_float", "Float"},
+        {"object", "JSON"},    {"dense_vector", "FloatVector"},
+    };
+    const char *type, *length;
+    const mm_node *at = mm_foreign_get_in(f, map, "type");
+    mm_status status = field_text(f, map, "type", &type);
+    if (status == MM_OK && type == NULL)
+        return mm_node_error(map, f->reader->path, f->err, "a field of `meta.fields` needs its `type`");
+    if (status == MM_OK)
+        status = field_text(f, map, "maxLen", &length);
+    for (size_t i = 0; status == MM_OK && i < MM_COUNT(types); i++) {
+        if (strcmp(types[i][0], type) != 0)
+            continue;
+        status = mm_foreign_put(f, rule, "type", at, types[i][1]);
+        if (status == MM_OK && strcmp(types[i][1], "VarChar") == 0) /* 65535: what it takes without maxLen */
+            status = mm_foreign_put(f, rule, "max_length", length ? mm_foreign_get_in(f, map, "maxLen") : at,
+                                    length ? length : "65535");
+        return status;
+    }
+    if (status != MM_OK)
+        return status;
+    return mm_node_error(at, f->reader->path, f->err,
+                         "`type: %.60s` is none that milvus-migration takes: text, keyword, string, long, integer, short, "
+                         "byte, boolean, double, float, half_float, scaled_float, object, dense_vector", type);
+}
+
+static mm_status put_field(mm_foreign *f, const mm_node *map, mm_node *list, const char **primary)
+{
+    mm_arena *arena = f->reader->arena;
+    const char *name, *pk;
+    bool is_primary = false;
+    mm_node *rule = mm_tree_map(arena, map);
+    if (!mm_tree_add(arena, list, rule))
+        return mm_foreign_no_memory(f);
+    mm_status status = field_text(f, map, "name", &name);
+    if (status == MM_OK)
+        status = mm_foreign_put(f, rule, "from", mm_foreign_get_in(f, map, "name"), name);
+    if (status == MM_OK)
+        status = put_type(f, map, rule);
+    if (status == MM_OK)
+        status = field_text(f, map, "pk", &pk);
+    if (status != MM_OK || pk == NULL)
+        return status;
+    const mm_node *at = mm_foreign_get_in(f, map, "pk");
+    if (strcasecmp(pk, "true") == 0)
+        is_primary = true;
+    else if (strcasecmp(pk, "false") != 0)
+        return mm_node_error(at, f->reader->path, f->err, "`pk` is true or false, not `%.60s`", pk);
+    if (is_primary)
+        *primary = name;
+    return is_primary ? mm_foreign_put(f, rule, "primary", at, "true") : MM_OK;
+}
+
+/* Without a key of its own a document's _id is it, and comes first. */
+static mm_status put_id(mm_foreign *f, const mm_node *at, mm_node *list)
+{
+    mm_node *rule = mm_tree_map(f->reader->arena, at);
+    if (!mm_tree_add(f->reader->arena, list, rule))
+        return mm_foreign_no_memory(f);
+    mm_status status = mm_foreign_put(f, rule, "from", at, "_id");
+    if (status == MM_OK)
+        status = mm_foreign_put(f, rule, "type", at, "VarChar");
+    if (status == MM_OK)
+        status = mm_foreign_put(f, rule, "max_length", at, "65535");
+    return status == MM_OK ? mm_foreign_put(f, rule, "primary", at, "true") : status;
+}
+
+static mm_status put_fields(mm_foreign *f, mm_node *collection)
+{
+    mm_arena *arena = f->reader->arena;
+    const mm_node *given = mm_foreign_get(f, "meta.fields");
+    const char *primary = NULL;
+    if (given == NULL)
+        return mm_node_error(mm_foreign_place(f, "meta.fields"), f->reader->path, f->err,
+                             "`meta.fields` is missing: %s needs it", f->mode_name);
+    mm_node *rules = mm_tree_list(arena, given), *list = mm_tree_list(arena, given);
+    mm_status status = rules && list ? check_fields(f, given) : mm_foreign_no_memory(f);
+    for (size_t i = 0; status == MM_OK && i < given->count; i++)
+        status = put_field(f, given->items[i], rules, &primary);
+    if (status == MM_OK && primary == NULL)
+        status = put_id(f, given, list);
+    for (size_t i = 0; status == MM_OK && i < rules->count; i++)
+        if (!mm_tree_add(arena, list, rules->items[i]))
+            status = mm_foreign_no_memory(f);
+    if (status == MM_OK)
+        status = mm_foreign_put(f, f->source, "primary_key", given, primary ? primary : "_id");
+    if (status == MM_OK && !mm_tree_put(arena, collection, "fields", list))
+        status = mm_foreign_no_memory(f);
+    return status;
+}
+
+/* --- elasticsearch ------------------------------------------------------------------------------------------------ */
+
+static mm_status need_config(mm_foreign *f)
+{
+    const char *mode;
+    mm_status status = mm_foreign_need(f, "meta.mode", &mode);
+    if (status == MM_OK && strcmp(mode, "config") != 0)
+        return mm_node_error(mm_foreign_get(f, "meta.mode"), f->reader->path, f->err,
+                             "`meta.mode` is config with %s, not `%.60s`: fields are named in this file", f->mode_name, mode);
+    return status;
+}
+
+/* As milvus-migration decides: a cloud id goes with its API key, a service token before a user. */
+static mm_status put_server(mm_foreign *f)
+{
+    static const char *const cloud[][2] = {{"source.es.cloudId", "cloud_id"}, {"source.es.apiKey", "api_key"}};
+    static const char *const token[][2] = {{"source.es.urls", "endpoint"}, {"source.es.serviceToken", "token"},
+                                           {"source.es.cert", "ca_file"}, {"source.es.fingerprint", "ca_fingerprint"}};
+    static const char *const user[][2] = {{"source.es.urls", "endpoint"}, {"source.es.username", "username"},
+                                          {"source.es.password", "password"}, {"source.es.cert", "ca_file"},
+                                          {"source.es.fingerprint", "ca_fingerprint"}};
+    bool hosted = mm_foreign_get(f, "source.es.cloudId") != NULL, service = mm_foreign_get(f, "source.es.serviceToken") != NULL;
+    const char *const(*pairs)[2] = hosted ? cloud : service ? token : user;
+    size_t count = hosted ? MM_COUNT(cloud) : service ? MM_COUNT(token) : MM_COUNT(user);
+    mm_status status = MM_OK;
+    if (!hosted && mm_foreign_get(f, "source.es.urls") == NULL)
+        return mm_node_error(mm_foreign_place(f, "source.es.urls"), f->reader->path, f->err,
+                             "`source.es.urls` is missing (or `source.es.cloudId`): %s needs it", f->mode_name);
+    for (size_t i = 0; status == MM_OK && i < count; i++)
+        status = mm_foreign_move(f, pairs[i][0], f->source, pairs[i][1]);
+    if (status == MM_OK && !hosted && mm_foreign_get(f, "source.es.apiKey"))
+        status = mm_foreign_warn(f, mm_foreign_get(f, "source.es.apiKey"),
+                                 "`source.es.apiKey` counts with `source.es.cloudId` only, as in milvus-migration");
+    return status;
+}
+
+mm_status mm_foreign_elasticsearch(mm_foreign *f)
+{
+    const char *index;
+    bool closed;
+    mm_status status = need_config(f);
+    if (status == MM_OK)
+        status = mm_foreign_need(f, "meta.index", &index);
+    if (status == MM_OK)
+        status = put_server(f);
+    if (status == MM_OK)
+        status = mm_foreign_move(f, "meta.index", f->source, "index");
+    if (status != MM_OK)
+        return status;
+    mm_node *collection = mm_foreign_collection(f, mm_foreign_get(f, "meta.index"));
+    status = collection ? mm_foreign_move(f, "meta.index", collection, "from") : mm_foreign_no_memory(f);
+    if (status == MM_OK)
+        status = put_milvus(f, collection, index);
+    if (status == MM_OK)
+        status = put_fields(f, collection);
+    if (status == MM_OK)
+        status = mm_foreign_flag(f, "meta.milvus.closeDynamicField", &closed);
+    if (status == MM_OK && !closed && mm_foreign_get(f, "meta.milvus.closeDynamicField"))
+        status = mm_foreign_warn(f, mm_foreign_get(f, "meta.milvus.closeDynamicField"),
+                                 "`meta.milvus.closeDynamicField: false`: no dynamic field is made, since exactly the "
+                                 "fields of `meta.fields` arrive");
+    return status;
+}
+
+/* --- milvus2x ----------------------------------------------------------------------------------------------------- */
+
+static mm_status put_names(mm_foreign *f, mm_node *collection)
+{
+    mm_arena *arena = f->reader->arena;
+    const mm_node *given = mm_foreign_get(f, "meta.fields");
+    mm_node *list = given ? mm_tree_list(arena, given) : NULL;
+    mm_status status = given ? check_fields(f, given) : MM_OK;
+    for (size_t i = 0; given && status == MM_OK && i < given->count; i++) {
+        const char *name;
+        mm_node *rule = mm_tree_map(arena, given->items[i]);
+        status = field_text(f, given->items[i], "name", &name);
+        if (status == MM_OK)
+            status = mm_foreign_put(f, rule, "from", mm_foreign_get_in(f, given->items[i], "name"), name);
+        if (status == MM_OK && !mm_tree_add(arena, list, rule))
+            status = mm_foreign_no_memory(f);
+    }
+    if (status == MM_OK && given && !mm_tree_put(arena, collection, "fields", list))
+        status = mm_foreign_no_memory(f);
+    return status;
+}
+
+static mm_status refuse_autoid(mm_foreign *f)
+{
+    bool autoid;
+    mm_status status = mm_foreign_flag(f, "meta.milvus.autoId", &autoid);
+    if (status == MM_OK && autoid)
+        return mm_node_error(mm_foreign_get(f, "meta.milvus.autoId"), f->reader->path, f->err,
+                             "`meta.milvus.autoId: true` gives rows new keys, by which no run could be resumed or proven; "
+                             "keys are kept: leave it out");
+    return status;
+}
+
+mm_status mm_foreign_milvus2x(mm_foreign *f)
+{
+    static const char *const pairs[][2] = {{"source.milvus2x.endpoint", "endpoint"}, {"source.milvus2x.username", "user"},
+                                           {"source.milvus2x.password", "password"}, {"source.milvus2x.database", "database"}};
+    const char *name;
+    mm_status status = need_config(f);
+    if (status == MM_OK)
+        status = refuse_autoid(f);
+    if (status == MM_OK)
+        status = mm_foreign_need(f, "meta.collection", &name);
+    for (size_t i = 0; status == MM_OK && i < MM_COUNT(pairs); i++)
+        status = mm_foreign_move(f, pairs[i][0], f->source, pairs[i][1]);
+    if (status == MM_OK)
+        status = mm_foreign_move(f, "target.milvus2x.writeMode", f->target, "on_conflict");
+    if (status != MM_OK)
+        return status;
+    mm_node *collection = mm_foreign_collection(f, mm_foreign_get(f, "meta.collection"));
+    status = collection ? mm_foreign_move(f, "meta.collection", collection, "from") : mm_foreign_no_memory(f);
+    if (status == MM_OK)
+        status = put_milvus(f, collection, name);
+    if (status == MM_OK)
+        status = put_names(f, collection);
+    return status;
+}
