@@ -92,7 +92,12 @@ typedef struct mm_plan_collection {
     bool skipped;          /* if_exists: skip */
 } mm_plan_collection;
 
-typedef enum mm_task_kind { MM_TASK_COPY = 1, MM_TASK_DUMP, MM_TASK_LOAD, MM_TASK_VERIFY } mm_task_kind;
+typedef enum mm_task_kind {
+    MM_TASK_COPY = 1,
+    MM_TASK_CHANGE, /* as COPY, but every row goes by Upsert: it may replace one that is there */
+    MM_TASK_LOAD,
+    MM_TASK_VERIFY
+} mm_task_kind;
 
 typedef struct mm_task {
     uint64_t id;
@@ -179,6 +184,9 @@ typedef struct mm_store_driver {
     mm_status (*plan_thin)(mm_store *store, uint64_t task, const void *thin, size_t size, mm_error *err);
     mm_status (*plan_totals)(mm_store *store, const mm_run_record *run, mm_error *err);
     mm_status (*plan_end)(mm_store *store, bool commit, mm_error *err);
+    /* More tasks for the plan in force, in one transaction with the phase: plan_task, plan_totals and plan_end follow,
+     * as after plan_begin. Verify tasks of before go. */
+    mm_status (*plan_more)(mm_store *store, const char *phase, mm_error *err);
 
     mm_status (*collections)(mm_store *store, mm_arena *arena, mm_plan_collection **out,
                              size_t *count, mm_error *err);
@@ -191,7 +199,7 @@ typedef struct mm_store_driver {
                        size_t *count, mm_error *err);
     /* Any task of the plan, without claiming it. */
     mm_status (*task_read)(mm_store *store, uint64_t id, mm_arena *arena, mm_task *out, mm_error *err);
-    /* Calls fn for each copy task in plan order (spec valid for the call). */
+    /* Calls fn for each task of kind COPY or CHANGE in plan order (spec valid for the call). */
     mm_status (*tasks)(mm_store *store, mm_status (*fn)(void *context, const mm_task *task, mm_error *err),
                        void *context, mm_error *err);
 
@@ -199,7 +207,7 @@ typedef struct mm_store_driver {
      * is not known is read back before it answers. */
     mm_status (*apply)(mm_store *store, mm_op *ops, size_t count, mm_error *err);
 
-    /* One verify task per copy task that wrote rows, replacing earlier ones; verdict back to none.
+    /* One verify task per task of kind COPY or CHANGE that wrote rows, replacing earlier ones; verdict back to none.
      * Where doubt_only is set: only tasks with a doubt. */
     mm_status (*verify_plan)(mm_store *store, bool doubt_only, mm_error *err);
     /* Sets back copy tasks whose verify task found differences: everything from row 0 in doubt
@@ -216,6 +224,10 @@ typedef struct mm_store_driver {
      * be in the target. */
     mm_status (*expected)(mm_store *store, uint32_t collection, uint32_t partition, uint64_t *rows,
                           mm_error *err);
+    /* Rows that verify tasks have compared, of one collection and partition (UINT32_MAX: all). */
+    mm_status (*verified)(mm_store *store, uint32_t collection, uint32_t partition, uint64_t *rows, mm_error *err);
+    /* Rows that tasks of kind CHANGE have written in this run. */
+    mm_status (*changed)(mm_store *store, uint64_t *rows, mm_error *err);
     /* Mismatches that verify tasks of this run have found, summed. */
     mm_status (*mismatches)(mm_store *store, uint64_t *count, mm_error *err);
 } mm_store_driver;

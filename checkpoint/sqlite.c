@@ -267,6 +267,7 @@ const mm_store_driver mm_store_sqlite = {
     .plan_thin = mm_sqlite_plan_thin,
     .plan_totals = mm_sqlite_plan_totals,
     .plan_end = mm_sqlite_plan_end,
+    .plan_more = mm_sqlite_plan_more,
     .collections = mm_sqlite_collections,
     .claim = mm_sqlite_claim,
     .task_read = mm_sqlite_task_read,
@@ -278,5 +279,7 @@ const mm_store_driver mm_store_sqlite = {
     .doubts = mm_sqlite_doubts,
     .states = mm_sqlite_states,
     .expected = mm_sqlite_expected,
+    .verified = mm_sqlite_verified,
+    .changed = mm_sqlite_changed,
     .mismatches = mm_sqlite_mismatches,
 };

@@ -172,7 +172,7 @@ static mm_status mm_apply_advance(mm_store *store, mm_op *op, mm_totals *totals,
     uint64_t collection = mm_sql_column_u64(&sql, 1), part = mm_sql_column_u64(&sql, 2);
     mm_sql_end(&sql);
     status = mm_apply_sum(store, totals, op, kind, op->done && !was_done, err);
-    if (status == MM_OK && op->rows > 0 && (kind == MM_TASK_COPY || kind == MM_TASK_DUMP))
+    if (status == MM_OK && op->rows > 0 && (kind == MM_TASK_COPY || kind == MM_TASK_CHANGE))
         status = mm_apply_share(store, collection, part, op->rows, err);
     return status;
 }

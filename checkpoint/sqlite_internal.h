@@ -123,6 +123,9 @@ mm_status mm_sqlite_states(mm_store *store, mm_arena *arena, mm_state_record **o
                            mm_error *err);
 mm_status mm_sqlite_expected(mm_store *store, uint32_t collection, uint32_t partition,
                              uint64_t *rows, mm_error *err);
+mm_status mm_sqlite_verified(mm_store *store, uint32_t collection, uint32_t partition, uint64_t *rows,
+                             mm_error *err);
+mm_status mm_sqlite_changed(mm_store *store, uint64_t *rows, mm_error *err);
 mm_status mm_sqlite_mismatches(mm_store *store, uint64_t *count, mm_error *err);
 
 mm_status mm_sqlite_plan_begin(mm_store *store, const mm_run_record *run, mm_error *err);
@@ -133,6 +136,7 @@ mm_status mm_sqlite_plan_thin(mm_store *store, uint64_t task, const void *thin, 
                               mm_error *err);
 mm_status mm_sqlite_plan_totals(mm_store *store, const mm_run_record *run, mm_error *err);
 mm_status mm_sqlite_plan_end(mm_store *store, bool commit, mm_error *err);
+mm_status mm_sqlite_plan_more(mm_store *store, const char *phase, mm_error *err);
 mm_status mm_sqlite_verify_plan(mm_store *store, bool doubt_only, mm_error *err);
 mm_status mm_sqlite_repair_plan(mm_store *store, size_t *count, mm_error *err);
 

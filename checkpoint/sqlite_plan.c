@@ -245,6 +245,49 @@ static mm_status mm_verify_drop(mm_store *store, uint64_t last, mm_error *err)
     return mm_sql_exec(&sql);
 }
 
+/* ---- more tasks ---- */
+
+static mm_status mm_plan_more_begin(mm_store *store, const char *phase, mm_plan *plan, mm_error *err)
+{
+    uint64_t last = 0;
+    mm_sql sql = mm_sql_start(store, MM_SQL_COPY_LAST, err);
+    mm_status status = mm_sql_number(&sql, &last);
+    if (status == MM_OK)
+        status = mm_verify_drop(store, last, err);
+    if (status != MM_OK)
+        return status;
+    plan->next_id = last + 1;
+    sql = mm_sql_start(store, MM_SQL_RUN_TASKS_READ, err);
+    status = mm_sql_number(&sql, &plan->copies);
+    if (status != MM_OK)
+        return status;
+    sql = mm_sql_start(store, MM_SQL_RUN_PHASE, err);
+    mm_sql_text(&sql, phase);
+    status = mm_sql_exec_one(&sql, "run");
+    if (status != MM_OK)
+        return status;
+    sql = mm_sql_start(store, MM_SQL_TXN_NEXT, err);
+    return mm_sql_number(&sql, &plan->txn);
+}
+
+mm_status mm_sqlite_plan_more(mm_store *store, const char *phase, mm_error *err)
+{
+    mm_store_lock(store);
+    mm_plan plan = {.open = true};
+    mm_status status = mm_sql_begin(store, err);
+    if (status == MM_OK) {
+        status = mm_plan_more_begin(store, phase, &plan, err);
+        if (status == MM_OK)
+            store->plan = plan;
+        else
+            mm_sql_rollback(store);
+    }
+    mm_store_unlock(store);
+    return status;
+}
+
+/* ---- verify tasks ---- */
+
 static mm_status mm_verify_fill(mm_store *store, uint64_t last, bool doubt_only, uint64_t *count,
                                 mm_error *err)
 {

@@ -340,6 +340,29 @@ mm_status mm_sqlite_expected(mm_store *store, uint32_t collection, uint32_t part
     return status;
 }
 
+mm_status mm_sqlite_verified(mm_store *store, uint32_t collection, uint32_t partition,
+                             uint64_t *rows, mm_error *err)
+{
+    bool all = partition == UINT32_MAX;
+    mm_store_lock(store);
+    mm_sql sql = mm_sql_start(store, all ? MM_SQL_VERIFIED_SUM : MM_SQL_VERIFIED_ONE, err);
+    mm_sql_u64(&sql, collection);
+    if (!all)
+        mm_sql_u64(&sql, partition);
+    mm_status status = mm_sql_number(&sql, rows);
+    mm_store_unlock(store);
+    return status;
+}
+
+mm_status mm_sqlite_changed(mm_store *store, uint64_t *rows, mm_error *err)
+{
+    mm_store_lock(store);
+    mm_sql sql = mm_sql_start(store, MM_SQL_CHANGED_SUM, err);
+    mm_status status = mm_sql_number(&sql, rows);
+    mm_store_unlock(store);
+    return status;
+}
+
 mm_status mm_sqlite_mismatches(mm_store *store, uint64_t *count, mm_error *err)
 {
     mm_store_lock(store);

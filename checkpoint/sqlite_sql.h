@@ -4,7 +4,7 @@
 #ifndef MM_CHECKPOINT_SQLITE_SQL_H
 #define MM_CHECKPOINT_SQLITE_SQL_H
 
-/* `copy` tasks in the wide sense: those that carry an extent (mm_task_kind COPY and DUMP). */
+/* `copy` tasks in the wide sense: those that carry an extent (mm_task_kind COPY and CHANGE). */
 #define MM_SQL_COPY "kind IN (1, 2)"
 #define MM_SQL_NEWEST "(SELECT max(run) FROM run)"
 
@@ -125,6 +125,11 @@
     X(SHARE_ONE, "SELECT ifnull(sum(rows), 0) FROM share WHERE collection = ?1 AND part = ?2")     \
     X(SHARE_REMAKE, "INSERT INTO share SELECT collection, part, sum(rows_done) FROM progress "     \
                     "WHERE " MM_SQL_COPY " GROUP BY collection, part")                             \
+    X(VERIFIED_SUM, "SELECT ifnull(sum(rows_done), 0) FROM progress WHERE kind = 4 AND collection = ?1") \
+    X(VERIFIED_ONE, "SELECT ifnull(sum(rows_done), 0) FROM progress WHERE kind = 4 "               \
+                    "AND collection = ?1 AND part = ?2")                                           \
+    X(CHANGED_SUM, "SELECT ifnull(sum(rows_done), 0) FROM progress WHERE kind = 2")                \
+    X(RUN_TASKS_READ, "SELECT tasks_total FROM run WHERE run = " MM_SQL_NEWEST)                    \
     X(DOUBT_INSERT, "INSERT INTO doubt VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")                \
     X(DOUBTS, "SELECT task, from_row, to_row FROM doubt ORDER BY task, from_row, to_row")          \
     X(DOUBT_COUNT, "SELECT count(*) FROM doubt")                                                   \

@@ -42,7 +42,7 @@ static const char *missing_member(const mm_source_driver *driver)
 
 mm_status mm_source_driver_check(const mm_source_driver *driver, mm_error *err)
 {
-    const uint32_t known = MM_SOURCE_SEEK | MM_SOURCE_KEYS | MM_SOURCE_MUTABLE;
+    const uint32_t known = MM_SOURCE_SEEK | MM_SOURCE_KEYS | MM_SOURCE_MUTABLE | MM_SOURCE_LIVE;
     const char *missing = missing_member(driver);
     if (driver->name == NULL || driver->name[0] == '\0')
         return mm_error_set(err, MM_BUG, "a source driver has no name");
@@ -56,6 +56,8 @@ mm_status mm_source_driver_check(const mm_source_driver *driver, mm_error *err)
                             driver->capabilities & ~known);
     if (missing != NULL)
         return mm_error_set(err, MM_BUG, "source %s: %s is missing", driver->name, missing);
+    if ((driver->capabilities & MM_SOURCE_LIVE) && (driver->plan_changes == NULL || driver->count == NULL))
+        return mm_error_set(err, MM_BUG, "source %s: what is live has plan_changes and count", driver->name);
     mm_status status = mm_options_check_table(driver->options, driver->option_count, err);
     return status == MM_OK ? MM_OK : mm_error_context(err, "source %s", driver->name);
 }

@@ -14,7 +14,11 @@
 enum {
     MM_SOURCE_SEEK = 1 << 0,     /* read_open can start at any row number, without a mark */
     MM_SOURCE_KEYS = 1 << 1,     /* MM_READ_KEYS is cheap: reads the primary keys only */
-    MM_SOURCE_MUTABLE = 1 << 2   /* the source can change while it is read */
+    MM_SOURCE_MUTABLE = 1 << 2,  /* the source can change while it is read */
+    /* It may: rows of an extent may be gone when it is read again (no others come, and their order stays), since they
+     * were deleted, or changed and so moved to where plan_changes finds them. The primary key tells a row; the option
+     * table has `catch_up`, how many passes over the changes are made at most. See docs/savepoints.md. */
+    MM_SOURCE_LIVE = 1 << 3
 };
 
 typedef struct mm_source mm_source;
@@ -35,6 +39,9 @@ typedef struct mm_extent {
 
 /* Receives the extents of a plan one by one; a status other than MM_OK ends the planning. */
 typedef mm_status (*mm_extent_fn)(void *context, const mm_extent *extent, mm_error *err);
+
+/* Calls `each` for the extents of a collection that were planned so far. */
+typedef mm_status (*mm_extent_walk)(void *context, mm_extent_fn each, void *each_context, mm_error *err);
 
 #define MM_FINGERPRINT_MAX 512
 
@@ -69,8 +76,15 @@ typedef struct mm_source_driver {
     mm_status (*plan)(mm_source *source, uint32_t collection, mm_extent_fn emit, void *context,
                       mm_error *err);
 
+    /* LIVE only, both. Emits extents of what was written since the former ones were planned; none where nothing was. */
+    mm_status (*plan_changes)(mm_source *source, uint32_t collection, mm_extent_walk former, void *former_context,
+                              mm_extent_fn emit, void *context, mm_error *err);
+    /* Rows that the former extents have now. */
+    mm_status (*count)(mm_source *source, uint32_t collection, mm_extent_walk former, void *former_context,
+                       uint64_t *rows, mm_error *err);
+
     /* Starts to read an extent after cursor->row rows (cursor NULL: at its start). Reading from a
-     * cursor yields the same rows in the same order, always. */
+     * cursor yields the same rows in the same order, always (LIVE: less those that left). */
     mm_status (*read_open)(mm_source *source, const mm_extent *extent, const mm_cursor *cursor,
                            mm_read_mode mode, mm_reader **out, mm_error *err);
     /* The next batch: at least one row, at most max_rows, about max_bytes of column values (a

@@ -209,7 +209,7 @@ static void check_rejects(mm_pipeline *p)
 {
     const mm_session *session = p->session;
     uint64_t rejected = session->progress.rows_rejected;
-    if (p->work->kind != MM_TASK_COPY || rejected <= session->job->rejects)
+    if (!mm_pipeline_copies(p) || rejected <= session->job->rejects)
         return;
     mm_error err = MM_ERROR_INIT;
     mm_error_set(&err, MM_REJECTS, "%" PRIu64 " rows rejected, limits.rejects is %" PRIu64 "; they are in %s",
@@ -271,7 +271,7 @@ static mm_status do_commit(mm_pipeline *p, const mm_core_command *commands, size
         return mm_error_set(err, MM_NO_MEMORY, "out of memory for a commit");
     mm_status status = write_rejects(p, commands, count, err);
     size_t used = collect_ops(p, commands, count, changes, ops);
-    if (used > 0 && p->work->kind == MM_TASK_COPY && mm_clock_ms() - p->accounted_ms >= ACCOUNT_MS)
+    if (used > 0 && mm_pipeline_copies(p) && mm_clock_ms() - p->accounted_ms >= ACCOUNT_MS)
         account_time(p, &ops[used++]);
     MM_FAILPOINT("committer.before_commit");
     if (status == MM_OK && used > 0)

@@ -29,7 +29,7 @@ typedef struct mm_core_config {
     bool ack;              /* a write is durable by itself; else only a flush is */
     bool reserve;          /* sends wait for a durable horizon: sinks where rows can be in doubt */
     bool fence;            /* sends go through an epoch of the target's fence */
-    bool upsert_all;       /* no fence to be had: every write is an upsert */
+    bool upsert_all;       /* every write is an upsert: no fence to be had, or rows that may replace others */
     uint64_t flush_bytes;  /* without ack: flush a lane after that many bytes, or flush_ms */
     uint64_t flush_ms;
     uint64_t patience_ms;  /* how long nothing may succeed before the run gives up */

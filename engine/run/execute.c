@@ -11,6 +11,7 @@
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "run/attend.h"
+#include "run/catch_up.h"
 #include "run/pipeline.h"
 #include "run/progress.h"
 #include "run/steps.h"
@@ -131,12 +132,17 @@ static void say_cost(const mm_session *session, double cpu_ms)
            (double)(session->last_ack_ns - session->first_send_ns) / 1e6, cpu_ms);
 }
 
-static mm_status copy(mm_session *session, mm_error *err)
+/* Of this target, as the steps before have found it. */
+static void learn_capabilities(mm_session *session)
 {
     if (session->sinks->capabilities_now)
         session->sink_caps = session->sinks->capabilities_now(session->sink);
     if ((session->sinks->capabilities & MM_SINK_FENCE) && !(session->sink_caps & MM_SINK_FENCE))
         mm_log(MM_LOG_WARN, "the target refuses aliases: every row goes by Upsert");
+}
+
+static mm_status copy(mm_session *session, mm_error *err)
+{
     mm_status status = mm_session_phase(session, "copy", err);
     mm_pipeline_work work = {.kind = MM_TASK_COPY, .write = write_rows};
     double cpu_ms = processor_ms();
@@ -149,12 +155,12 @@ static mm_status copy(mm_session *session, mm_error *err)
     }
     if (status != MM_OK)
         return status;
-    return mm_session_phase(session, "after", err);
+    return mm_session_phase(session, mm_catch_up_wanted(session) ? MM_CATCH_UP_PHASE : "after", err);
 }
 
 static bool past(const mm_session *session, const char *phase)
 {
-    static const char *const order[] = {"plan", "before", "copy", "after", "verify", "finish", "done"};
+    static const char *const order[] = {"plan", "before", "copy", MM_CATCH_UP_PHASE, "after", "verify", "finish", "done"};
     size_t now = 0, then = 0;
     for (size_t i = 0; i < MM_COUNT(order); i++) {
         size_t length = strlen(order[i]); /* a verification says its mode behind a colon */
@@ -176,8 +182,12 @@ static mm_status run_phases(mm_session *session, bool resumed, bool repaired, mm
         status = mm_steps_run(session, MM_STEP_BEFORE, false, err);
     if (status == MM_OK)
         status = check_targets(session, err);
+    if (status == MM_OK && !past(session, MM_CATCH_UP_PHASE))
+        learn_capabilities(session);
     if (status == MM_OK && !past(session, "copy"))
         status = copy(session, err);
+    if (status == MM_OK && mm_catch_up_wanted(session) && !past(session, MM_CATCH_UP_PHASE))
+        status = mm_catch_up_run(session, write_rows, err);
     if (status == MM_OK)
         status = mm_steps_run(session, MM_STEP_AFTER, repaired, err);
     if (status == MM_OK && !past(session, "verify"))

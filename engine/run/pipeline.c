@@ -153,7 +153,7 @@ static void size_pipeline(mm_pipeline *p)
     p->dumper_count = job->dumpers;
     p->lane_count = most > 0 && most < job->loaders ? most : job->loaders;
     uint64_t share = job->memory / (2 * (p->dumper_count + p->lane_count + 2));
-    uint64_t most_bytes = session->sink_caps & MM_SINK_ORDERED && p->work->kind == MM_TASK_COPY ? BATCH_ORDERED : BATCH_MAX;
+    uint64_t most_bytes = session->sink_caps & MM_SINK_ORDERED && mm_pipeline_copies(p) ? BATCH_ORDERED : BATCH_MAX;
     p->batch_bytes = (size_t)(share > most_bytes ? most_bytes : share < BATCH_MIN ? BATCH_MIN : share);
     const mm_run_progress *progress = &session->progress;
     bool small_tasks = progress->tasks_total > 0 && progress->bytes_total / progress->tasks_total < BATCH_MAX;
@@ -177,7 +177,7 @@ static mm_status make_core(mm_pipeline *p, mm_error *err)
 {
     const mm_session *session = p->session;
     uint32_t caps = session->sink_caps;
-    bool copy = p->work->kind == MM_TASK_COPY;
+    bool copy = mm_pipeline_copies(p);
     bool keyed = (caps & MM_SINK_IDEMPOTENT) && !(caps & MM_SINK_REWIND);
     mm_core_fence *fences = calloc(session->collection_count + 1, sizeof(*fences));
     if (fences == NULL)
@@ -195,7 +195,7 @@ static mm_status make_core(mm_pipeline *p, mm_error *err)
         .ack = !copy || (caps & MM_SINK_ACK),
         .reserve = copy && keyed,
         .fence = copy && (caps & MM_SINK_FENCE),
-        .upsert_all = copy && keyed && !(caps & MM_SINK_FENCE),
+        .upsert_all = copy && keyed && (!(caps & MM_SINK_FENCE) || p->work->kind == MM_TASK_CHANGE),
         .flush_bytes = 128u << 20,
         .flush_ms = 2000,
         .patience_ms = session->job->patience_ms,
@@ -394,7 +394,7 @@ mm_status mm_pipeline_run(mm_session *session, const mm_pipeline_work *work, mm_
     if (status == MM_OK) {
         watch(p);
         status = conclude(p, err);
-        if (!p->store_failed && work->kind == MM_TASK_COPY)
+        if (!p->store_failed && mm_pipeline_copies(p))
             mm_pipeline_account_rest(p);
     }
     session->worked_ns += mm_clock_ns() - began;

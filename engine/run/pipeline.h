@@ -13,7 +13,7 @@ typedef mm_status (*mm_pipeline_write)(mm_session *session, mm_lane *lane, const
                                        uint64_t *mismatched, mm_error *err);
 
 typedef struct mm_pipeline_work {
-    mm_task_kind kind; /* MM_TASK_COPY or MM_TASK_VERIFY */
+    mm_task_kind kind; /* COPY, CHANGE (every write is an upsert) or VERIFY */
     mm_pipeline_write write;
 } mm_pipeline_work;
 

@@ -67,6 +67,12 @@ struct mm_pipeline {
     uint64_t waiting_since_ns;
 };
 
+/* Rows are written, not compared. */
+static inline bool mm_pipeline_copies(const mm_pipeline *p)
+{
+    return p->work->kind != MM_TASK_VERIFY;
+}
+
 /* Ticks the core and hands its commands out. With the lock held. */
 void mm_pipeline_pump(mm_pipeline *p);
 /* Remembers a failure for the final message and logs a retry now and then. With the lock held. */

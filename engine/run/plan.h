@@ -11,4 +11,20 @@ mm_status mm_plan_make(mm_session *session, mm_error *err);
  * still those it was made for. */
 mm_status mm_plan_recall(mm_session *session, mm_error *err);
 
+/* Fences as the store has them now: a pipeline before this one moved them. */
+mm_status mm_plan_recall_fences(mm_session *session, mm_error *err);
+
+/* The extents of collection `at` that were planned so far, as a mm_extent_walk wants them. */
+typedef struct mm_plan_walk {
+    mm_session *session;
+    uint32_t at;
+} mm_plan_walk;
+mm_status mm_plan_former(void *context, mm_extent_fn each, void *each_context, mm_error *err);
+
+/* Adds what changed in a live source since it was planned, as tasks of kind CHANGE, in one transaction with the phase.
+ * *tasks 0: nothing changed, and nothing was written. */
+mm_status mm_plan_changes(mm_session *session, const char *phase, uint64_t *tasks, mm_error *err);
+/* Rows that it would add. */
+mm_status mm_plan_count_changes(mm_session *session, uint64_t *rows, mm_error *err);
+
 #endif

@@ -72,11 +72,11 @@ static void format(mm_progress *progress, uint64_t now, uint64_t paused_since, c
         snprintf(waits, sizeof(waits), "  waiting for the target since %s", since);
     }
     const mm_session *session = progress->session;
-    if (progress->kind == MM_TASK_COPY && session->sinks->activity)
+    if (progress->kind != MM_TASK_VERIFY && session->sinks->activity)
         session->sinks->activity(session->sink, activity);
-    snprintf(out, size, "%s %" PRIu64 " rows%s  %.0f rows/s  %.1f MB/s  ETA %s%s%s%s%s",
-             progress->kind == MM_TASK_VERIFY ? "verify" : "copy", counters->rows_done, percent, rows_per_s,
-             bytes_per_s / 1e6, eta, rejects, activity[0] ? "  " : "", activity, waits);
+    const char *what = progress->kind == MM_TASK_VERIFY ? "verify" : progress->kind == MM_TASK_CHANGE ? "catch up" : "copy";
+    snprintf(out, size, "%s %" PRIu64 " rows%s  %.0f rows/s  %.1f MB/s  ETA %s%s%s%s%s", what, counters->rows_done,
+             percent, rows_per_s, bytes_per_s / 1e6, eta, rejects, activity[0] ? "  " : "", activity, waits);
 }
 
 void mm_progress_show(mm_progress *progress, uint64_t paused_since)

@@ -22,6 +22,7 @@ typedef struct mm_run_collection {
     uint64_t fence;
     bool fence_open; /* the savepoints say that the epoch's alias stands */
     bool sealed, skipped;
+    bool read_again; /* what must be there is what the verification reads: the source lost or replaced rows */
     bool differs; /* a count of its rows is wrong: the verification looks for the keys */
 } mm_run_collection;
 

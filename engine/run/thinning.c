@@ -94,6 +94,11 @@ static mm_status decide(scan *s, mm_duplicates policy, bool integer, const mm_du
                             "%s: %" PRIu64 " of %" PRIu64 " rows have a primary key that an earlier row has too: %s; "
                             "`duplicates: first` or `last` keeps one of them",
                             name, found->duplicates, found->rows, examples);
+    if (policy != MM_DUP_KEEP && (s->session->sources->capabilities & MM_SOURCE_LIVE))
+        return mm_error_set(err, MM_CONFIG,
+                            "%s: %" PRIu64 " rows have a primary key that an earlier row has too (%s), and which one is kept "
+                            "cannot be decided for a source that is written to: choose another key",
+                            name, found->duplicates, examples);
     if (policy == MM_DUP_KEEP) {
         mm_log(MM_LOG_WARN, "%s: %" PRIu64 " rows share a primary key with an earlier row; all are kept (%s)", name,
                found->duplicates, examples);

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "base/log.h"
+#include "run/catch_up.h"
 #include "run/compare.h"
 #include "run/pipeline.h"
 #include "run/steps.h"
@@ -197,7 +198,9 @@ static mm_status call_count(void *context, mm_error *err)
 static mm_status expected_rows(mm_session *session, uint32_t collection, uint32_t partition, uint64_t *rows, mm_error *err)
 {
     pthread_mutex_lock(&session->store_lock);
-    mm_status status = session->stores->expected(session->store, collection, partition, rows, err);
+    mm_status status = session->collections[collection].read_again
+                           ? session->stores->verified(session->store, collection, partition, rows, err)
+                           : session->stores->expected(session->store, collection, partition, rows, err);
     pthread_mutex_unlock(&session->store_lock);
     return status;
 }
@@ -275,22 +278,25 @@ static mm_status count_first(mm_session *session, mm_error *err)
 static bool needs_keys(const mm_session *session)
 {
     for (size_t i = 0; i < session->collection_count; i++)
-        if (session->collections[i].sink.if_exists == MM_EXISTS_APPEND || session->collections[i].differs)
+        if (session->collections[i].sink.if_exists == MM_EXISTS_APPEND || session->collections[i].differs ||
+            session->collections[i].read_again)
             return true;
     return false;
 }
 
-static mm_status plan_tasks(mm_session *session, mm_verify_mode mode, bool doubt_only, mm_error *err)
+static mm_status plan_tasks(mm_session *session, mm_verify_mode mode, bool doubt_only, bool again, mm_error *err)
 {
-    static const char *const phases[] = {[MM_VERIFY_COUNT] = "verify:count", [MM_VERIFY_SAMPLE] = "verify:sample",
-                                         [MM_VERIFY_FULL] = "verify:full"};
-    if (session->run.phase && strcmp(session->run.phase, phases[mode]) == 0)
+    static const char *const phases[2][MM_VERIFY_FULL + 1] = {
+        {[MM_VERIFY_COUNT] = "verify:count", [MM_VERIFY_SAMPLE] = "verify:sample", [MM_VERIFY_FULL] = "verify:full"},
+        {[MM_VERIFY_COUNT] = "verify:count:again", [MM_VERIFY_SAMPLE] = "verify:sample:again",
+         [MM_VERIFY_FULL] = "verify:full:again"}};
+    if (session->run.phase && strcmp(session->run.phase, phases[again][mode]) == 0)
         return MM_OK; /* an interrupted verification of the same kind goes on */
     pthread_mutex_lock(&session->store_lock);
     mm_status status = session->stores->verify_plan(session->store, doubt_only, err);
     pthread_mutex_unlock(&session->store_lock);
     MM_FAILPOINT("verify.planned");
-    return status == MM_OK ? mm_session_phase(session, phases[mode], err) : status;
+    return status == MM_OK ? mm_session_phase(session, phases[again][mode], err) : status;
 }
 
 static mm_status run_tasks(mm_session *session, mm_verify_mode mode, mm_error *err)
@@ -357,11 +363,15 @@ mm_status mm_verify_run(mm_session *session, mm_verify_mode mode, mm_verdict *ve
         return record_verdict(session, verdict, err);
     if (!(session->sink_caps & MM_SINK_READ_BACK))
         return mm_error_set(err, MM_CONFIG, "target `%s` cannot be read back: use verify: none", session->sinks->name);
-    bool keyed = session->sinks->count_keys != NULL;
-    mm_status status = count_first(session, err);
+    bool keyed = session->sinks->count_keys != NULL, again = false;
+    mm_status status = mm_catch_up_check(session, &again, err);
+    for (size_t i = 0; i < session->collection_count; i++)
+        session->collections[i].read_again = again;
+    if (status == MM_OK && !again)
+        status = count_first(session, err);
     bool doubt_only = mode == MM_VERIFY_COUNT && !needs_keys(session);
     if (status == MM_OK)
-        status = plan_tasks(session, mode, doubt_only, err);
+        status = plan_tasks(session, mode, doubt_only, again, err);
     if (status == MM_OK && (mode != MM_VERIFY_COUNT || keyed))
         status = run_tasks(session, mode, err);
     MM_FAILPOINT("verify.before_count");

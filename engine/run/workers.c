@@ -38,7 +38,7 @@ typedef struct reading {
 
 static mm_status add_rejects(const reading *r, mm_flow *flow, const mm_reject *rejects, size_t count, mm_error *err)
 {
-    if (r->p->work->kind != MM_TASK_COPY)
+    if (!mm_pipeline_copies(r->p))
         return MM_OK; /* the copy has written them */
     for (size_t i = 0; i < count; i++)
         mm_rejects_format(&flow->rejects, r->collection, &r->slot->task, &rejects[i]);
@@ -264,7 +264,7 @@ static mm_status keep_rate(mm_pipeline *p, uint64_t rows, uint64_t bytes, mm_err
         cost_ns = rows * 1000000000ull / job->rate_rows;
     if (job->rate_bytes > 0 && bytes * 1000000000ull / job->rate_bytes > cost_ns)
         cost_ns = bytes * 1000000000ull / job->rate_bytes;
-    if (cost_ns == 0 || p->work->kind != MM_TASK_COPY)
+    if (cost_ns == 0 || !mm_pipeline_copies(p))
         return MM_OK;
     pthread_mutex_lock(&p->lock);
     uint64_t now = mm_clock_ns();
@@ -286,7 +286,7 @@ static mm_status keep_rate(mm_pipeline *p, uint64_t rows, uint64_t bytes, mm_err
 static void note_times(mm_pipeline *p, uint64_t began, mm_status status)
 {
     mm_session *session = p->session;
-    if (p->work->kind != MM_TASK_COPY)
+    if (!mm_pipeline_copies(p))
         return;
     if (session->first_send_ns == 0 || began < session->first_send_ns)
         session->first_send_ns = began;

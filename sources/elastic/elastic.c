@@ -37,6 +37,8 @@ static const mm_option options[] = {
      .help = "fields with several values as JSON or as Array"},
     {.name = "explode", .type = MM_OPT_STRING, .decides = true,
      .help = "a nested field with a vector: a row for each of its objects"},
+    {.name = "catch_up", .type = MM_OPT_INT, .choices = "0..1000", .default_value = "3",
+     .help = "passes over what was written during the run, at most; 0: the documents as they were read"},
     {.name = "extent_bytes", .type = MM_OPT_SIZE, .default_value = "64MiB",
      .help = "bytes of column values in one extent, the part of a shard that is one task"},
     {.name = "page_bytes", .type = MM_OPT_SIZE, .choices = "64KiB..256MiB", .default_value = "8MiB",
@@ -172,12 +174,29 @@ static mm_status source_read_open(mm_source *source, const mm_extent *extent, co
     return mm_elastic_read_open(source, &source->collections[extent->collection], extent, cursor, mode, out, err);
 }
 
+static mm_status source_plan_changes(mm_source *source, uint32_t number, mm_extent_walk former, void *former_context,
+                                     mm_extent_fn emit, void *context, mm_error *err)
+{
+    mm_status status = prepare(source, err);
+    if (status != MM_OK)
+        return status;
+    return mm_elastic_plan_changes(source, number, former, former_context, emit, context, err);
+}
+
+static mm_status source_count(mm_source *source, uint32_t number, mm_extent_walk former, void *former_context,
+                              uint64_t *rows, mm_error *err)
+{
+    mm_status status = prepare(source, err);
+    return status == MM_OK ? mm_elastic_count(source, number, former, former_context, rows, err) : status;
+}
+
 #define DRIVER(name_, summary_)                                                                                     \
     {                                                                                                              \
         .abi = MM_SOURCE_ABI, .name = name_, .summary = summary_,                                                  \
-        .capabilities = MM_SOURCE_KEYS | MM_SOURCE_MUTABLE, .options = options, .option_count = MM_COUNT(options), \
+        .capabilities = MM_SOURCE_KEYS | MM_SOURCE_MUTABLE | MM_SOURCE_LIVE, .options = options, .option_count = MM_COUNT(options), \
         .open = source_open, .close = source_close, .describe = source_describe,                                   \
-        .fingerprint = source_fingerprint, .plan = source_plan, .read_open = source_read_open,                     \
+        .fingerprint = source_fingerprint, .plan = source_plan, .plan_changes = source_plan_changes,              \
+        .count = source_count, .read_open = source_read_open,                     \
         .next = mm_elastic_read_next, .read_close = mm_elastic_read_close                                          \
     }
 

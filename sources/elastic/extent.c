@@ -126,3 +126,132 @@ mm_status mm_elastic_plan(mm_source *source, uint32_t number, mm_extent_fn emit,
     free(shards);
     return status;
 }
+
+/* --- what changed ----------------------------------------------------------------------------------------------- */
+
+/* How far each shard was planned, in the order of all_bounds. */
+typedef struct former_bounds {
+    const mm_elastic_collection *collection;
+    int64_t *upto; /* -1: nothing was */
+} former_bounds;
+
+static mm_status take_former(void *context, const mm_extent *extent, mm_error *err)
+{
+    former_bounds *f = context;
+    mm_elastic_extent e;
+    mm_status status = mm_elastic_spec_parse(f->collection, extent, &e, err);
+    if (status != MM_OK)
+        return status;
+    size_t at = e.shard;
+    for (const mm_elastic_index *index = f->collection->indices; index < e.index; index++)
+        at += index->shards;
+    if (f->upto[at] < e.upto)
+        f->upto[at] = e.upto;
+    return MM_OK;
+}
+
+static mm_status read_former(const mm_elastic_collection *c, mm_extent_walk former, void *context, int64_t **out,
+                             mm_error *err)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < c->index_count; i++)
+        count += c->indices[i].shards;
+    former_bounds f = {c, malloc((count + 1) * sizeof(*f.upto))};
+    if (f.upto == NULL)
+        return mm_error_set(err, MM_NO_MEMORY, "out of memory for a plan");
+    for (size_t i = 0; i < count; i++)
+        f.upto[i] = -1;
+    mm_status status = former(context, take_former, &f, err);
+    if (status != MM_OK) {
+        free(f.upto);
+        return status;
+    }
+    *out = f.upto;
+    return MM_OK;
+}
+
+/* Documents of a range that match the query: one answer without hits. */
+static mm_status count_range(mm_source *source, const mm_elastic_index *index, uint32_t shard, int64_t after, int64_t upto,
+                             uint64_t *rows, mm_error *err)
+{
+    char range[128];
+    cJSON *json = NULL;
+    mm_buffer body = MM_BUFFER_INIT;
+    snprintf(range, sizeof(range), "{\"range\":{\"_seq_no\":{\"gt\":%" PRId64 ",\"lte\":%" PRId64 "}}}", after, upto);
+    mm_buffer_printf(&body, "{\"size\":0,\"track_total_hits\":true,\"query\":");
+    mm_elastic_query(source, range, &body);
+    mm_buffer_append(&body, "}", 1);
+    char *path = mm_format("%s/_search?preference=_shards:%u&allow_partial_search_results=false&request_cache=false",
+                           index->path, shard);
+    mm_status status = path && !body.failed ? mm_elastic_json(source, "POST", path, body.data, &json, err)
+                                            : mm_error_set(err, MM_NO_MEMORY, "out of memory for a request");
+    if (status == MM_OK) {
+        const cJSON *shards = cJSON_GetObjectItemCaseSensitive(json, "_shards");
+        const cJSON *successful = cJSON_GetObjectItemCaseSensitive(shards, "successful");
+        const cJSON *total = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(json, "hits"), "total");
+        const cJSON *value = cJSON_GetObjectItemCaseSensitive(total, "value");
+        if (!cJSON_IsNumber(value) || value->valuedouble < 0 || !cJSON_IsNumber(successful) ||
+            successful->valuedouble != 1 || cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(json, "timed_out")))
+            status = mm_error_set(err, MM_UNAVAILABLE, "%s, shard %u: the documents of a range could not be counted",
+                                  index->name, shard);
+        else
+            *rows = (uint64_t)value->valuedouble;
+    }
+    cJSON_Delete(json);
+    mm_buffer_free(&body);
+    free(path);
+    return status;
+}
+
+/* A shard whose checkpoint went on: only where documents came, not where some were only deleted. */
+static mm_status plan_further(planner *p, const mm_elastic_index *index, uint32_t shard, int64_t after, int64_t upto,
+                              mm_error *err)
+{
+    uint64_t rows = 0;
+    if (upto <= after)
+        return MM_OK;
+    mm_status status = count_range(p->source, index, shard, after, upto, &rows, err);
+    if (status != MM_OK || rows == 0)
+        return status;
+    p->density = (double)rows / (double)(upto - after);
+    return emit_range(p, index, shard, after, upto, err);
+}
+
+mm_status mm_elastic_plan_changes(mm_source *source, uint32_t number, mm_extent_walk former, void *former_context,
+                                  mm_extent_fn emit, void *context, mm_error *err)
+{
+    mm_elastic_collection *c = &source->collections[number];
+    planner p = {source, c, number, 1, emit, context};
+    mm_elastic_shard *shards = NULL;
+    int64_t *upto = NULL;
+    uint64_t numbers = 0;
+    mm_status status = read_former(c, former, former_context, &upto, err);
+    if (status == MM_OK)
+        status = all_bounds(source, c, &shards, &numbers, err);
+    for (size_t i = 0, at = 0; status == MM_OK && i < c->index_count; i++)
+        for (uint32_t shard = 0; status == MM_OK && shard < c->indices[i].shards; shard++, at++)
+            status = plan_further(&p, &c->indices[i], shard, upto[at], shards[at].checkpoint, err);
+    free(shards);
+    free(upto);
+    return status;
+}
+
+mm_status mm_elastic_count(mm_source *source, uint32_t number, mm_extent_walk former, void *former_context,
+                           uint64_t *rows, mm_error *err)
+{
+    mm_elastic_collection *c = &source->collections[number];
+    int64_t *upto = NULL;
+    mm_status status = read_former(c, former, former_context, &upto, err);
+    *rows = 0;
+    for (size_t i = 0; status == MM_OK && i < c->index_count; i++)
+        status = mm_elastic_refresh(source, &c->indices[i], err); /* deletions are seen then */
+    for (size_t i = 0, at = 0; status == MM_OK && i < c->index_count; i++)
+        for (uint32_t shard = 0; status == MM_OK && shard < c->indices[i].shards; shard++, at++) {
+            uint64_t found = 0;
+            if (upto[at] >= 0)
+                status = count_range(source, &c->indices[i], shard, -1, upto[at], &found, err);
+            *rows += found;
+        }
+    free(upto);
+    return status;
+}

@@ -364,7 +364,7 @@ static mm_status read_checkpoints(mm_source *source, const mm_elastic_index *ind
     return status;
 }
 
-static mm_status refresh(mm_source *source, const mm_elastic_index *index, mm_error *err)
+mm_status mm_elastic_refresh(mm_source *source, const mm_elastic_index *index, mm_error *err)
 {
     cJSON *json = NULL;
     char *path = mm_format("%s/_refresh", index->path);
@@ -383,5 +383,5 @@ static mm_status refresh(mm_source *source, const mm_elastic_index *index, mm_er
 mm_status mm_elastic_bounds(mm_source *source, const mm_elastic_index *index, mm_elastic_shard *out, mm_error *err)
 {
     mm_status status = read_checkpoints(source, index, out, err);
-    return status == MM_OK ? refresh(source, index, err) : status;
+    return status == MM_OK ? mm_elastic_refresh(source, index, err) : status;
 }

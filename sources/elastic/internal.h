@@ -179,6 +179,8 @@ typedef struct mm_elastic_shard {
 mm_status mm_elastic_bounds(mm_source *source, const mm_elastic_index *index, mm_elastic_shard *out,
                             mm_error *err) MM_MUST_USE;
 
+mm_status mm_elastic_refresh(mm_source *source, const mm_elastic_index *index, mm_error *err) MM_MUST_USE;
+
 /* --- describe.c ------------------------------------------------------------------------------------------------- */
 
 /* Mapping, sample and counts of a collection; with the lock held. */
@@ -203,6 +205,11 @@ mm_status mm_elastic_spec_parse(const mm_elastic_collection *collection, const m
 /* As mm_source_driver.plan. */
 mm_status mm_elastic_plan(mm_source *source, uint32_t number, mm_extent_fn emit, void *context,
                           mm_error *err) MM_MUST_USE;
+
+mm_status mm_elastic_plan_changes(mm_source *source, uint32_t number, mm_extent_walk former, void *former_context,
+                                  mm_extent_fn emit, void *context, mm_error *err) MM_MUST_USE;
+mm_status mm_elastic_count(mm_source *source, uint32_t number, mm_extent_walk former, void *former_context,
+                           uint64_t *rows, mm_error *err) MM_MUST_USE;
 
 /* --- reader.c: as in mm_source_driver --------------------------------------------------------------------------- */
 

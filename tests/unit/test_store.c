@@ -277,7 +277,7 @@ static void claims_come_in_plan_order_and_only_once(void **state)
     assert_int_equal(fixture_claim(f, MM_TASK_COPY, 8, tasks), 2);
     assert_int_equal(tasks[0].id, 4);
     assert_int_equal(fixture_claim(f, MM_TASK_COPY, 8, tasks), 0);
-    assert_int_equal(fixture_claim(f, MM_TASK_DUMP, 8, tasks), 0);
+    assert_int_equal(fixture_claim(f, MM_TASK_CHANGE, 8, tasks), 0);
 }
 
 static void tasks_of_a_former_owner_come_first_with_a_higher_epoch(void **state)
