@@ -54,6 +54,11 @@ if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
     echo "installing Python packages into .venv" >&2
     [ -x .venv/bin/python ] && .venv/bin/python -c 'import pip' 2>/dev/null || "$python" -m venv --clear .venv
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input -r "$requirements" >&2
+    # pymilvusdm's readers are a second opinion; what it wants besides them is too old to stand beside the rest.
+    if [ "$kind" = test ]; then
+        .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input --no-deps \
+            -r scripts/requirements-pymilvusdm.txt >&2
+    fi
     # FAISS 1.7.3, whose files are read too, is to be had for Python 3.11 only; without it its test is skipped.
     if [ "$kind" = test ] && "$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'; then
         "$python" -m venv --clear .venv/faiss-1.7.3

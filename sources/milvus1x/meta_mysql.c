@@ -97,23 +97,37 @@ static void set_seconds(MYSQL *mysql, enum mysql_option option, uint64_t ms)
     mysql_options(mysql, option, &seconds);
 }
 
-/* Without these the library asks for no TLS. */
-static void set_tls(MYSQL *mysql, const mm_milvus1x_dsn *dsn, const mm_options *options)
+/* To name authorities is to ask for TLS that is verified. */
+static mm_milvus1x_tls tls_of(const mm_milvus1x_dsn *dsn, const mm_options *options)
 {
-    const char *ca = mm_options_str(options, "mysql_ca");
-    my_bool yes = 1, no = 0;
-    mm_milvus1x_tls tls = dsn->tls_said || ca == NULL ? dsn->tls : MM_MILVUS1X_TLS_VERIFIED;
+    return dsn->tls_said || mm_options_str(options, "mysql_ca") == NULL ? dsn->tls : MM_MILVUS1X_TLS_VERIFIED;
+}
+
+static void set_tls(MYSQL *mysql, mm_milvus1x_tls tls, const mm_options *options)
+{
+    my_bool verify = tls == MM_MILVUS1X_TLS_VERIFIED;
     if (tls == MM_MILVUS1X_TLS_OFF)
         return;
-    mysql_ssl_set(mysql, mm_options_str(options, "mysql_key"), mm_options_str(options, "mysql_cert"), ca, NULL, NULL);
-    mysql_options(mysql, MYSQL_OPT_SSL_ENFORCE, tls == MM_MILVUS1X_TLS_PREFERRED ? &no : &yes);
-    mysql_options(mysql, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, tls == MM_MILVUS1X_TLS_VERIFIED ? &yes : &no);
+    mysql_ssl_set(mysql, mm_options_str(options, "mysql_key"), mm_options_str(options, "mysql_cert"),
+                  mm_options_str(options, "mysql_ca"), NULL, NULL);
+    mysql_options(mysql, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &verify);
+}
+
+/* Unless it verifies, the library goes on in clear text with a server that has no TLS, also with
+ * MYSQL_OPT_SSL_ENFORCE (3.3.20). A proof of the password was sent by then, never the password (PLUGINS). */
+static mm_status check_tls(MYSQL *mysql, mm_milvus1x_tls tls, const char *name, mm_error *err)
+{
+    bool wanted = tls == MM_MILVUS1X_TLS_VERIFIED || tls == MM_MILVUS1X_TLS_UNVERIFIED;
+    if (wanted && mysql_get_ssl_cipher(mysql) == NULL)
+        return mm_error_set(err, MM_CONFIG, "%s: TLS is asked for, and the server has none", name);
+    return MM_OK;
 }
 
 static mm_status connect_to(MYSQL *mysql, const mm_milvus1x_dsn *dsn, const mm_options *options, mm_error *err)
 {
     const char *password = mm_options_str(options, "mysql_password");
     uint64_t ms = mm_options_ms(options, "mysql_timeout");
+    mm_milvus1x_tls tls = tls_of(dsn, options);
     unsigned no = 0, protocol = dsn->socket ? MYSQL_PROTOCOL_SOCKET : MYSQL_PROTOCOL_TCP;
     if (password && dsn->password)
         return mm_error_set(err, MM_CONFIG, "the password of %s is given twice: in mysql and by mysql_password",
@@ -127,11 +141,11 @@ static mm_status connect_to(MYSQL *mysql, const mm_milvus1x_dsn *dsn, const mm_o
     mysql_options(mysql, MYSQL_SET_CHARSET_NAME, "utf8mb4");
     mysql_options(mysql, MYSQL_OPT_LOCAL_INFILE, &no); /* a server may ask for files otherwise */
     mysql_options(mysql, MARIADB_OPT_RESTRICTED_AUTH, PLUGINS);
-    set_tls(mysql, dsn, options);
+    set_tls(mysql, tls, options);
     if (!mysql_real_connect(mysql, dsn->host, dsn->user, dsn->password ? dsn->password : password, dsn->database,
                             dsn->port, dsn->socket, 0))
         return failed(mysql, dsn->name, err);
-    return MM_OK;
+    return check_tls(mysql, tls, dsn->name, err);
 }
 
 static mm_status run(MYSQL *mysql, const char *name, const char *statement, mm_error *err)

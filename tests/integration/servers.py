@@ -1,4 +1,4 @@
-"""Real servers for the tests: a Milvus standalone (PyPI milvus 2.3.5) and Milvus Lite.
+"""Real servers for the tests: a Milvus standalone (PyPI milvus 2.3.5), Milvus Lite, and a MariaDB (Debian).
 
 Each server lives in a temporary folder, on free ports, and is ended by its own pid; none survives the
 process that started it. This file knows nothing of mmresume.
@@ -9,13 +9,15 @@ their own, whose only interface is lo. Where the kernel refuses that (no root, n
 private_network() says so on stderr and returns False; the server is then used through 127.0.0.1 but
 visible from outside as long as the test runs.
 
-Command line: servers.py standalone|lite [FOLDER]   starts one, prints its URI, ends it at EOF or SIGTERM
+Command line: servers.py standalone|lite|mariadb [FOLDER]   starts one, prints its URI, ends it at EOF or SIGTERM
 """
 
 import contextlib
 import ctypes
 import fcntl
+import functools
 import os
+import pwd
 import random
 import shutil
 import signal
@@ -94,6 +96,14 @@ def _die_with_parent():
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
+def _become(user):
+    """In a child: gives up root for good, then binds its life to its parent's, which setuid would undo."""
+    os.setgroups([])
+    os.setgid(user.pw_gid)
+    os.setuid(user.pw_uid)
+    _die_with_parent()
+
+
 class _Server:
     """A process in a folder. Usable as a context manager."""
 
@@ -120,14 +130,14 @@ class _Server:
     def uri(self):
         return f"http://127.0.0.1:{self.port}"
 
-    def _spawn(self, command, env):
+    def _spawn(self, command, env, become=_die_with_parent):
         """The server dies with this process: by PDEATHSIG, which is bound to the starting thread, so
         only the main thread may start servers."""
         if threading.current_thread() is not threading.main_thread():
             raise RuntimeError("start servers from the main thread")
         with open(os.path.join(self.folder, "stdout.log"), "ab") as log:
             self.process = subprocess.Popen(command, env=env, cwd=self.folder, stdin=subprocess.DEVNULL,
-                                            stdout=log, stderr=log, preexec_fn=_die_with_parent)
+                                            stdout=log, stderr=log, preexec_fn=become)
 
     def _wait(self, ready, timeout):
         end = time.monotonic() + timeout
@@ -276,8 +286,68 @@ class MilvusLite(_Server):
             return False
 
 
+class MariaDB(_Server):
+    """A MariaDB in a folder, on 127.0.0.1 and a socket; root, from here only, has no password. What was committed
+    survives its kill, not the machine's. It refuses to run as root of the machine, and is nobody then.
+
+    settings: further lines of its [mysqld] section ({"ssl_cert": …})."""
+
+    def __init__(self, folder=None, settings=None, keep=False):
+        super().__init__(folder, keep)
+        self.settings = dict(settings or {})
+        self.port = free_port()
+        self.socket = os.path.join(self.folder, "s")
+
+    @property
+    def uri(self):
+        return f"mysql://root@127.0.0.1:{self.port}"
+
+    def _run_as(self):
+        if os.getuid() != 0:
+            return _die_with_parent
+        user = pwd.getpwnam("nobody")
+        os.chown(self.folder, user.pw_uid, user.pw_gid)
+        return functools.partial(_become, user)
+
+    def _write_config(self):
+        path = os.path.join(self.folder, "my.cnf")
+        settings = {"datadir": os.path.join(self.folder, "data"), "socket": self.socket, "port": self.port,
+                    "bind_address": "127.0.0.1", "tmpdir": self.folder, "pid_file": os.path.join(self.folder, "pid"),
+                    "skip_name_resolve": "ON", "performance_schema": "OFF", "innodb_buffer_pool_size": "16M",
+                    "innodb_log_file_size": "4M", "innodb_data_file_path": "ibdata1:4M:autoextend",
+                    "innodb_flush_log_at_trx_commit": 2, "innodb_doublewrite": "OFF", **self.settings}
+        _write(path, "[mysqld]\n" + "".join(f"{name} = {value}\n" for name, value in settings.items()))
+        return path
+
+    def start(self, timeout=60):
+        become, config = self._run_as(), self._write_config()
+        if not os.path.isdir(os.path.join(self.folder, "data")):
+            subprocess.run(["mariadb-install-db", f"--defaults-file={config}", "--skip-test-db",
+                            "--auth-root-authentication-method=normal"], check=True, cwd=self.folder, preexec_fn=become,
+                           stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, timeout=timeout)
+        program = shutil.which("mariadbd", path=os.environ.get("PATH", "") + ":/usr/sbin")
+        self._spawn([program, f"--defaults-file={config}"], dict(os.environ), become)
+        self._wait(self.healthy, timeout)
+
+    def healthy(self):
+        try:
+            self.connect().close()
+            return True
+        except OSError:
+            return False
+
+    def connect(self, database=None, **more):
+        """A pymysql connection, each statement committed at once."""
+        import pymysql
+
+        try:
+            return pymysql.connect(unix_socket=self.socket, user="root", database=database, autocommit=True, **more)
+        except pymysql.err.OperationalError as error:
+            raise ConnectionError(str(error)) from error
+
+
 def _main(arguments):
-    kinds = {"standalone": MilvusStandalone, "lite": MilvusLite}
+    kinds = {"standalone": MilvusStandalone, "lite": MilvusLite, "mariadb": MariaDB}
     if not arguments or arguments[0] not in kinds:
         print(__doc__.strip().splitlines()[-1], file=sys.stderr)
         return 2
