@@ -15,8 +15,9 @@ TABLES = {
     "TableFiles": "id BIGINT PRIMARY KEY AUTO_INCREMENT, table_id VARCHAR(255) NOT NULL, "
                   "segment_id VARCHAR(255) NOT NULL, engine_type INT DEFAULT 1 NOT NULL, "
                   "file_id VARCHAR(255) NOT NULL, file_type INT DEFAULT 0 NOT NULL, "
-                  "file_size BIGINT DEFAULT 0 NOT NULL, row_count BIGINT DEFAULT 0 NOT NULL, updated_time BIGINT NOT NULL, created_on BIGINT NOT NULL, "
-                  "date INT DEFAULT -1 NOT NULL, flush_lsn BIGINT DEFAULT 0 NOT NULL",
+                  "file_size BIGINT DEFAULT 0 NOT NULL, row_count BIGINT DEFAULT 0 NOT NULL, "
+                  "updated_time BIGINT NOT NULL, created_on BIGINT NOT NULL, date INT DEFAULT -1 NOT NULL, "
+                  "flush_lsn BIGINT DEFAULT 0 NOT NULL",
 }
 
 
