@@ -70,8 +70,8 @@ static mm_status check_twice(mm_foreign *f, const mm_node *map, size_t at)
     for (size_t i = 0; f->any_case && i < at; i++)
         if (strcasecmp(map->keys[i]->text, map->keys[at]->text) == 0)
             return mm_node_error(map->keys[at], f->reader->path, f->err,
-                                 "the key `%.100s` stands here a second time (first at line %d, as `%.100s`; %s does not "
-                                 "look at the case)",
+                                 "the key `%.100s` stands here a second time (first at line %d, as `%.100s`; %s does "
+                                 "not look at the case)",
                                  map->keys[at]->text, map->keys[i]->line, map->keys[i]->text, f->tool);
     return MM_OK;
 }
@@ -97,11 +97,10 @@ static mm_status check_one(mm_foreign *f, const mm_node *key, mm_node *value, co
         return mm_foreign_check(f, value, known->path);
     if (known->fate == MM_FOREIGN_QUIET)
         return MM_OK;
-    if ((known->modes & f->mode) == 0)
-        return mm_foreign_warn(f, key, "`%s` has no meaning with %s", known->path, f->mode_name);
-    return known->fate == MM_FOREIGN_SPENT ? mm_foreign_warn(f, key, "`%s` has no meaning any more: %s", known->path,
-                                                             known->why)
-                                           : MM_OK;
+    bool fits = (known->modes & f->mode) != 0;
+    if (known->why && (!fits || known->fate == MM_FOREIGN_SPENT))
+        return mm_foreign_warn(f, key, "`%s` has no meaning any more: %s", known->path, known->why);
+    return fits ? MM_OK : mm_foreign_warn(f, key, "`%s` has no meaning with %s", known->path, f->mode_name);
 }
 
 mm_status mm_foreign_check(mm_foreign *f, const mm_node *map, const char *prefix)
@@ -235,8 +234,8 @@ mm_status mm_foreign_flag(mm_foreign *f, const char *path, bool *out)
     *out = false;
     mm_status status = mm_foreign_text(f, path, &text);
     if (status == MM_OK && text && !mm_value_bool(text, out))
-        return mm_node_error(mm_foreign_get(f, path), f->reader->path, f->err, "`%s` is true or false, not `%.60s`", path,
-                             text);
+        return mm_node_error(mm_foreign_get(f, path), f->reader->path, f->err, "`%s` is true or false, not `%.60s`",
+                             path, text);
     return status;
 }
 
@@ -271,12 +270,15 @@ mm_status mm_foreign_threads(mm_foreign *f, const char *path, const char *key)
     if (!mm_value_int(text, &number) || number < 1)
         return mm_node_error(node, f->reader->path, f->err, "`%s` is a whole number above 0, not `%.60s`", path, text);
     if (number > THREADS_MAX) {
-        status = mm_foreign_warn(f, node, "`%s: %lld` becomes limits.%s: %d, the most there is", path, (long long)number,
-                                 key, THREADS_MAX);
+        status = mm_foreign_warn(f, node, "`%s: %lld` becomes limits.%s: %d, the most there is", path,
+                                 (long long)number, key, THREADS_MAX);
         number = THREADS_MAX;
     }
     snprintf(clipped, sizeof(clipped), "%lld", (long long)number);
-    return status == MM_OK ? mm_foreign_put(f, f->limits, key, node, mm_arena_strdup(f->reader->arena, clipped)) : status;
+    const char *copy = mm_arena_strdup(f->reader->arena, clipped);
+    if (status == MM_OK && copy == NULL)
+        return mm_foreign_no_memory(f);
+    return status == MM_OK ? mm_foreign_put(f, f->limits, key, node, copy) : status;
 }
 
 mm_status mm_foreign_driver(mm_foreign *f, const mm_node *at, bool source, const char *driver)
@@ -288,8 +290,8 @@ mm_status mm_foreign_driver(mm_foreign *f, const mm_node *at, bool source, const
         found = strcmp((source ? tables->sources : tables->targets)[i].name, driver) == 0;
     if (!found)
         return mm_node_error(at, f->reader->path, f->err,
-                             "%s needs the %s driver `%s`, which this mmresume does not have (`mmresume drivers` lists "
-                             "what it has)",
+                             "%s needs the %s driver `%s`, which this mmresume does not have (`mmresume drivers` "
+                             "lists what it has)",
                              f->mode_name, source ? "source" : "target", driver);
     return mm_foreign_put(f, source ? f->source : f->target, "driver", at, driver);
 }
@@ -338,8 +340,8 @@ mm_status mm_foreign_index(mm_foreign *f, mm_node *collection, const char *field
         if (strcasecmp(metrics[i].text, text) == 0)
             return put_index(f->reader->arena, collection, field, at, &metrics[i]) ? MM_OK : mm_foreign_no_memory(f);
     return mm_node_error(at, f->reader->path, f->err,
-                         "`%s` is one of L2, IP, HAMMING, JACCARD, TANIMOTO, SUBSTRUCTURE and SUPERSTRUCTURE, not `%.60s`",
-                         path, text);
+                         "`%s` is one of L2, IP, HAMMING, JACCARD, TANIMOTO, SUBSTRUCTURE and SUPERSTRUCTURE, not "
+                         "`%.60s`", path, text);
 }
 
 /* --- the frame ---------------------------------------------------------------------------------------------------- */

@@ -21,7 +21,7 @@ typedef struct mm_foreign_key {
     mm_foreign_fate fate;
     unsigned modes;   /* kinds of job in which it has a meaning: bits of the tool's own */
     bool secret;
-    const char *why;  /* SPENT: the reason */
+    const char *why;  /* of SPENT, and of what has no meaning in other modes: the reason; NULL: the mode is it */
 } mm_foreign_key;
 
 typedef struct mm_foreign {
@@ -79,7 +79,8 @@ mm_status mm_foreign_flag(mm_foreign *f, const char *path, bool *out) MM_MUST_US
 /* The value at path becomes that of a key, when it is there. */
 mm_status mm_foreign_move(mm_foreign *f, const char *path, mm_node *into, const char *key) MM_MUST_USE;
 /* A literal text as the value of a key, standing where `at` does. */
-mm_status mm_foreign_put(mm_foreign *f, mm_node *into, const char *key, const mm_node *at, const char *text) MM_MUST_USE;
+mm_status mm_foreign_put(mm_foreign *f, mm_node *into, const char *key, const mm_node *at,
+                         const char *text) MM_MUST_USE;
 /* A number of threads, at most what a job takes. */
 mm_status mm_foreign_threads(mm_foreign *f, const char *path, const char *key) MM_MUST_USE;
 /* The driver of a section; refused, with the other tool's word for it, when this program has none. */

@@ -17,9 +17,9 @@ enum { MILVUS1X = 1, FAISS = 2, ELASTIC = 4, MILVUS2X = 8, FILES = MILVUS1X | FA
 #define SPENT(at, of, reason) {.path = at, .fate = MM_FOREIGN_SPENT, .modes = of, .why = reason}
 
 #define STORE(at)                                                                                                      \
-    SECTION(at), TAKEN(at ".cloud", ALL), TAKEN(at ".endpoint", ALL), TAKEN(at ".region", ALL), TAKEN(at ".bucket", ALL), \
-        TAKEN(at ".ak", ALL), HIDDEN(at ".sk", ALL), TAKEN(at ".useIAM", ALL), TAKEN(at ".useSSL", ALL),               \
-        TAKEN(at ".checkBucket", ALL)
+    SECTION(at), TAKEN(at ".cloud", ALL), TAKEN(at ".endpoint", ALL), TAKEN(at ".region", ALL),                        \
+        TAKEN(at ".bucket", ALL), TAKEN(at ".ak", ALL), HIDDEN(at ".sk", ALL), TAKEN(at ".useIAM", ALL),               \
+        TAKEN(at ".useSSL", ALL), TAKEN(at ".checkBucket", ALL)
 
 #define BUFFERS "memory is bounded by limits.memory"
 #define MESSAGES "requests are cut by target.request_bytes"
@@ -30,7 +30,7 @@ static const mm_foreign_key keys[] = {
     TAKEN("dumper.worker.workMode", ALL),
     TAKEN("dumper.worker.limit", ALL),
     SECTION("dumper.worker.reader"),
-    SPENT("dumper.worker.reader.bufferSize", ALL, BUFFERS),
+    {.path = "dumper.worker.reader.bufferSize", .fate = MM_FOREIGN_TAKEN, .modes = ELASTIC, .why = BUFFERS},
     SECTION("dumper.worker.writer"),
     SPENT("dumper.worker.writer.bufferSize", ALL, BUFFERS),
     SECTION("loader"),
@@ -106,7 +106,7 @@ static const mm_foreign_key keys[] = {
     TAKEN("target.create.collection.metricType", FAISS),
 };
 
-/* `dumper` is enough; `loader` and `meta` are no keys of a job either, so that a file without it is told what it lacks. */
+/* `dumper` is enough; `loader` and `meta` are no keys of a job either: a file without it is told what it lacks. */
 bool mm_foreign_is_migration(const mm_node *root)
 {
     static const char *const own[] = {"dumper", "loader", "meta"};
@@ -213,8 +213,9 @@ mm_status mm_foreign_storage(mm_foreign *f, const char *prefix, mm_node *into)
     if (status == MM_OK)
         status = mm_foreign_flag(f, path_of(path, prefix, "checkBucket"), &check);
     if (status == MM_OK && check)
-        status = mm_foreign_warn(f, mm_foreign_get(f, path), "`%s` has no meaning any more: a bucket that is missing is "
-                                                             "always told, and never made", path);
+        status = mm_foreign_warn(f, mm_foreign_get(f, path),
+                                 "`%s` has no meaning any more: a bucket that is missing is always told, and never "
+                                 "made", path);
     return status;
 }
 
@@ -294,7 +295,7 @@ static mm_status faiss(mm_foreign *f)
     const mm_node *where = mm_foreign_get(f, "target.create.collection.name");
     mm_node *collection = mm_foreign_collection(f, where);
     f->about = name;
-    status = collection ? mm_foreign_move(f, "target.create.collection.name", collection, "to") : mm_foreign_no_memory(f);
+    status = collection ? mm_foreign_put(f, collection, "to", where, name) : mm_foreign_no_memory(f);
     if (status == MM_OK)
         status = mm_foreign_index(f, collection, "data", "target.create.collection.metricType");
     return status == MM_OK ? mm_foreign_move(f, "target.create.collection.shardsNum", f->target, "shards") : status;

@@ -8,7 +8,7 @@
 #include "config/foreign.h"
 #include "config/reader.h"
 
-enum { F2M = 1, H2M = 2, M2M = 4, M2H = 8, TO_MILVUS = F2M | H2M | M2M, FROM_FILES = F2M | H2M, FROM_MILVUS = M2M | M2H };
+enum { F2M = 1, H2M = 2, M2M = 4, M2H = 8, TO_MILVUS = F2M | H2M | M2M };
 
 #define KEY(task, name, kind, bits) {.path = task "." name, .fate = kind, .modes = bits}
 #define QUIET(task, name, bits) KEY(task, name, MM_FOREIGN_QUIET, bits)
@@ -25,7 +25,8 @@ enum { F2M = 1, H2M = 2, M2M = 4, M2H = 8, TO_MILVUS = F2M | H2M | M2M, FROM_FIL
 #define DEST(task, bits)                                                                                               \
     TAKEN(task, "dest_host", bits), TAKEN(task, "dest_port", bits), TAKEN(task, "mode", bits)
 #define FILES(task, bits)                                                                                              \
-    TAKEN(task, "data_path", bits), TAKEN(task, "dest_collection_name", bits), TAKEN(task, "dest_partition_name", bits), \
+    TAKEN(task, "data_path", bits), TAKEN(task, "dest_collection_name", bits),                                         \
+        TAKEN(task, "dest_partition_name", bits),                                                                      \
         SECTION(task, "collection_parameter", bits), SPENT(task, "collection_parameter.dimension", bits, DIMENSION),   \
         SPENT(task, "collection_parameter.index_file_size", bits, SEGMENTS),                                           \
         TAKEN(task, "collection_parameter.metric_type", bits)
@@ -97,13 +98,15 @@ static mm_status put_mode(mm_foreign *f, mm_node *collection, bool partitions)
     if (strcmp(mode, "append") != 0 && strcmp(mode, "skip") != 0 && strcmp(mode, "overwrite") != 0)
         return mm_node_error(at, f->reader->path, f->err, "`%s` is append, skip or overwrite, not `%.60s`", key, mode);
     if (partitions && strcmp(mode, "overwrite") == 0) {
-        status = mm_foreign_warn(f, at, "`%s: overwrite` replaced the named partitions alone, which a job does not do: it "
-                                        "becomes if_exists: fail (--set collections.0.if_exists=overwrite replaces the "
-                                        "whole collection, =append keeps what it holds)", key);
+        status = mm_foreign_warn(f, at,
+                                 "`%s: overwrite` replaced the named partitions alone, which a job does not do: it "
+                                 "becomes if_exists: fail (--set collections.0.if_exists=overwrite replaces the whole "
+                                 "collection, =append keeps what it holds)", key);
         mode = "fail";
     } else if (partitions && strcmp(mode, "skip") == 0) {
-        status = mm_foreign_warn(f, at, "`%s: skip` leaves a collection that exists alone, also where it does not have "
-                                        "the named partitions yet", key);
+        status = mm_foreign_warn(f, at,
+                                 "`%s: skip` leaves a collection that exists alone, also where it does not have the "
+                                 "named partitions yet", key);
     }
     return status == MM_OK ? mm_foreign_put(f, collection, "if_exists", at, mode) : status;
 }
@@ -147,12 +150,15 @@ static mm_status h2m(mm_foreign *f)
     if (status != MM_OK)
         return status;
     if (files && folder)
-        return mm_node_error(folder, f->reader->path, f->err, "`H2M.data_path` and `H2M.data_dir` cannot both be given");
+        return mm_node_error(folder, f->reader->path, f->err,
+                             "`H2M.data_path` and `H2M.data_dir` cannot both be given");
     if (!files && !folder)
         return mm_node_error(mm_foreign_place(f, "H2M"), f->reader->path, f->err,
                              "`H2M.data_path` is missing (or `H2M.data_dir`): H2M needs it");
     status = files ? mm_foreign_move(f, "H2M.data_path", f->source, "path")
                    : mm_foreign_move(f, "H2M.data_dir", f->source, "dir");
+    if (status == MM_OK)
+        status = mm_foreign_put(f, f->source, "vectors", f->source, "embeddings");
     if (status == MM_OK)
         status = mm_foreign_put(f, f->source, "vector_field", f->source, "embedding");
     return status == MM_OK ? put_files_collection(f) : status;
@@ -193,7 +199,8 @@ static mm_status put_partitions(mm_foreign *f, const mm_node *name, const mm_nod
     mm_arena *arena = f->reader->arena;
     mm_node *list = mm_node_get(f->source, "partitions");
     if (wanted->kind == MM_NODE_MAP)
-        return mm_node_error(wanted, f->reader->path, f->err, "the partitions of `%.100s` are a list of names", name->text);
+        return mm_node_error(wanted, f->reader->path, f->err, "the partitions of `%.100s` are a list of names",
+                             name->text);
     if (list == NULL) {
         list = mm_tree_list(arena, wanted);
         if (!mm_tree_put(arena, f->source, "partitions", list))
@@ -214,11 +221,13 @@ static mm_status put_collections(mm_foreign *f)
     const mm_node *map = mm_foreign_get(f, at_key(f, key, "source_collection"));
     if (map == NULL || map->kind != MM_NODE_MAP || map->count == 0)
         return mm_node_error(mm_foreign_place(f, key), f->reader->path, f->err,
-                             "`%s` is a mapping from the collection to its partitions, such as {test: [partition_1]}", key);
+                             "`%s` is a mapping from the collection to its partitions, such as {test: [partition_1]}",
+                             key);
     mm_status status = MM_OK;
     if (map->count > 1)
-        status = mm_foreign_warn(f, map->keys[1], "`%s` names %zu collections: all of them move (MilvusDM took the first "
-                                                  "alone)", key, map->count);
+        status = mm_foreign_warn(f, map->keys[1],
+                                 "`%s` names %zu collections: all of them move (MilvusDM took the first alone)", key,
+                                 map->count);
     for (size_t i = 0; status == MM_OK && i < map->count; i++) {
         const mm_node *value = map->items[i];
         bool chosen = value->kind != MM_NODE_SCALAR || (*value->text && !mm_node_is_null(value));
@@ -229,8 +238,8 @@ static mm_status put_collections(mm_foreign *f)
         if (status == MM_OK && f->mode == M2M)
             status = put_mode(f, collection, chosen);
         if (status == MM_OK && chosen && map->count > 1)
-            status = mm_node_error(value, f->reader->path, f->err, "partitions can be chosen of one collection only: write "
-                                                                   "a file for each");
+            status = mm_node_error(value, f->reader->path, f->err,
+                                   "partitions can be chosen of one collection only: write a file for each");
         if (status == MM_OK && chosen)
             status = put_partitions(f, map->keys[i], value);
     }
@@ -286,7 +295,8 @@ mm_status mm_foreign_milvusdm(mm_foreign *f)
         }
     if (f->file->count > 1)
         return mm_node_error(f->file->keys[1], f->reader->path, f->err,
-                             "a file of MilvusDM holds one task; this is a second key beside `%.60s`", f->file->keys[0]->text);
+                             "a file of MilvusDM holds one task; this is a second key beside `%.60s`",
+                             f->file->keys[0]->text);
     mm_status status = mm_foreign_check(f, f->file, "");
     stand(f->source, f->file->items[0]);
     stand(f->target, f->file->items[0]);

@@ -1,10 +1,12 @@
-/* milvus-migration's work modes that know more than a file: milvus1x (metadata and tables), elasticsearch (an index with
- * chosen fields) and milvus2x (a collection of another server). */
+/* milvus-migration's work modes that know more than a file: milvus1x (metadata and tables), elasticsearch (an index
+ * with chosen fields) and milvus2x (a collection of another server). */
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 #include "base/util.h"
 #include "config/foreign.h"
+#include "config/values.h"
 
 /* --- milvus1x ----------------------------------------------------------------------------------------------------- */
 
@@ -13,8 +15,9 @@ static mm_status put_meta(mm_foreign *f)
     static const struct {
         const char *mode, *key, *option;
     } kinds[] = {
-        {"sqlite", "meta.sqliteFile", "meta"}, {"mysql", "meta.mysqlUrl", "mysql"},          {"local", "meta.localFile", "meta"},
-        {"mock", "meta.mockFile", "meta"},     {"remote", "meta.remoteMetaFile", "meta"},
+        {"sqlite", "meta.sqliteFile", "meta"}, {"mysql", "meta.mysqlUrl", "mysql"},
+        {"local", "meta.localFile", "meta"},   {"mock", "meta.mockFile", "meta"},
+        {"remote", "meta.remoteMetaFile", "meta"},
     };
     const char *mode, *given;
     mm_status status = mm_foreign_need(f, "meta.mode", &mode);
@@ -76,8 +79,8 @@ static mm_status put_consistency(mm_foreign *f)
         return mm_foreign_warn(f, at, "`meta.milvus.consistencyLevel: Customized` is no level of a collection; the "
                                       "server's default is taken");
     return mm_node_error(at, f->reader->path, f->err,
-                         "`meta.milvus.consistencyLevel` is one of Strong, Session, Bounded, Eventually and Customized, "
-                         "not `%.60s`", level);
+                         "`meta.milvus.consistencyLevel` is one of Strong, Session, Bounded, Eventually and "
+                         "Customized, not `%.60s`", level);
 }
 
 static mm_status put_milvus(mm_foreign *f, mm_node *collection, const char *from)
@@ -107,12 +110,14 @@ static mm_status field_text(mm_foreign *f, const mm_node *map, const char *key, 
 static mm_status check_fields(mm_foreign *f, const mm_node *list)
 {
     if (list->kind != MM_NODE_LIST || list->count == 0)
-        return mm_node_error(list, f->reader->path, f->err, "`meta.fields` is a list of {name, type, pk, maxLen, dims}, not %s",
+        return mm_node_error(list, f->reader->path, f->err,
+                             "`meta.fields` is a list of {name, type, pk, maxLen, dims}, not %s",
                              list->kind == MM_NODE_LIST ? "empty" : mm_node_kind_name(list));
     for (size_t i = 0; i < list->count; i++) {
         mm_status status = mm_foreign_check(f, list->items[i], "meta.fields[]");
         if (status == MM_OK && mm_foreign_get_in(f, list->items[i], "name") == NULL)
-            status = mm_node_error(list->items[i], f->reader->path, f->err, "a field of `meta.fields` needs its `name`");
+            status = mm_node_error(list->items[i], f->reader->path, f->err,
+                                   "a field of `meta.fields` needs its `name`");
         if (status != MM_OK)
             return status;
     }
@@ -147,11 +152,11 @@ static mm_status put_type(mm_foreign *f, const mm_node *map, mm_node *rule)
     if (status != MM_OK)
         return status;
     return mm_node_error(at, f->reader->path, f->err,
-                         "`type: %.60s` is none that milvus-migration takes: text, keyword, string, long, integer, short, "
-                         "byte, boolean, double, float, half_float, scaled_float, object, dense_vector", type);
+                         "`type: %.60s` is none that milvus-migration takes: text, keyword, string, long, integer, "
+                         "short, byte, boolean, double, float, half_float, scaled_float, object, dense_vector", type);
 }
 
-static mm_status put_field(mm_foreign *f, const mm_node *map, mm_node *list, const char **primary)
+static mm_status put_field(mm_foreign *f, const mm_node *map, mm_node *list, mm_node *include, const char **primary)
 {
     mm_arena *arena = f->reader->arena;
     const char *name, *pk;
@@ -162,6 +167,8 @@ static mm_status put_field(mm_foreign *f, const mm_node *map, mm_node *list, con
     mm_status status = field_text(f, map, "name", &name);
     if (status == MM_OK)
         status = mm_foreign_put(f, rule, "from", mm_foreign_get_in(f, map, "name"), name);
+    if (status == MM_OK && strcmp(name, "_id") != 0 && !mm_tree_add(arena, include, mm_node_get(rule, "from")))
+        status = mm_foreign_no_memory(f);
     if (status == MM_OK)
         status = put_type(f, map, rule);
     if (status == MM_OK)
@@ -201,9 +208,10 @@ static mm_status put_fields(mm_foreign *f, mm_node *collection)
         return mm_node_error(mm_foreign_place(f, "meta.fields"), f->reader->path, f->err,
                              "`meta.fields` is missing: %s needs it", f->mode_name);
     mm_node *rules = mm_tree_list(arena, given), *list = mm_tree_list(arena, given);
-    mm_status status = rules && list ? check_fields(f, given) : mm_foreign_no_memory(f);
+    mm_node *include = mm_tree_list(arena, given); /* others need not be sent by the server */
+    mm_status status = rules && list && include ? check_fields(f, given) : mm_foreign_no_memory(f);
     for (size_t i = 0; status == MM_OK && i < given->count; i++)
-        status = put_field(f, given->items[i], rules, &primary);
+        status = put_field(f, given->items[i], rules, include, &primary);
     if (status == MM_OK && primary == NULL)
         status = put_id(f, given, list);
     for (size_t i = 0; status == MM_OK && i < rules->count; i++)
@@ -211,7 +219,8 @@ static mm_status put_fields(mm_foreign *f, mm_node *collection)
             status = mm_foreign_no_memory(f);
     if (status == MM_OK)
         status = mm_foreign_put(f, f->source, "primary_key", given, primary ? primary : "_id");
-    if (status == MM_OK && !mm_tree_put(arena, collection, "fields", list))
+    if (status == MM_OK && (!mm_tree_put(arena, collection, "fields", list) ||
+                            !mm_tree_put(arena, f->source, "include", include)))
         status = mm_foreign_no_memory(f);
     return status;
 }
@@ -224,7 +233,8 @@ static mm_status need_config(mm_foreign *f)
     mm_status status = mm_foreign_need(f, "meta.mode", &mode);
     if (status == MM_OK && strcmp(mode, "config") != 0)
         return mm_node_error(mm_foreign_get(f, "meta.mode"), f->reader->path, f->err,
-                             "`meta.mode` is config with %s, not `%.60s`: fields are named in this file", f->mode_name, mode);
+                             "`meta.mode` is config with %s, not `%.60s`: fields are named in this file", f->mode_name,
+                             mode);
     return status;
 }
 
@@ -237,7 +247,8 @@ static mm_status put_server(mm_foreign *f)
     static const char *const user[][2] = {{"source.es.urls", "endpoint"}, {"source.es.username", "username"},
                                           {"source.es.password", "password"}, {"source.es.cert", "ca_file"},
                                           {"source.es.fingerprint", "ca_fingerprint"}};
-    bool hosted = mm_foreign_get(f, "source.es.cloudId") != NULL, service = mm_foreign_get(f, "source.es.serviceToken") != NULL;
+    bool hosted = mm_foreign_get(f, "source.es.cloudId") != NULL;
+    bool service = mm_foreign_get(f, "source.es.serviceToken") != NULL;
     const char *const(*pairs)[2] = hosted ? cloud : service ? token : user;
     size_t count = hosted ? MM_COUNT(cloud) : service ? MM_COUNT(token) : MM_COUNT(user);
     mm_status status = MM_OK;
@@ -252,6 +263,23 @@ static mm_status put_server(mm_foreign *f)
     return status;
 }
 
+/* Documents of one reply, of which a server gives 10,000 at most. */
+static mm_status put_page(mm_foreign *f)
+{
+    const char *path = "dumper.worker.reader.bufferSize", *text;
+    int64_t number;
+    char rows[24];
+    mm_status status = mm_foreign_text(f, path, &text);
+    if (status != MM_OK || text == NULL)
+        return status;
+    const mm_node *at = mm_foreign_get(f, path);
+    if (!mm_value_int(text, &number) || number < 1)
+        return mm_node_error(at, f->reader->path, f->err, "`%s` is a whole number above 0, not `%.60s`", path, text);
+    snprintf(rows, sizeof(rows), "%lld", (long long)(number > 10000 ? 10000 : number));
+    const char *copy = mm_arena_strdup(f->reader->arena, rows);
+    return copy ? mm_foreign_put(f, f->source, "page_rows", at, copy) : mm_foreign_no_memory(f);
+}
+
 mm_status mm_foreign_elasticsearch(mm_foreign *f)
 {
     const char *index;
@@ -263,6 +291,8 @@ mm_status mm_foreign_elasticsearch(mm_foreign *f)
         status = put_server(f);
     if (status == MM_OK)
         status = mm_foreign_move(f, "meta.index", f->source, "index");
+    if (status == MM_OK)
+        status = put_page(f);
     if (status != MM_OK)
         return status;
     mm_node *collection = mm_foreign_collection(f, mm_foreign_get(f, "meta.index"));
@@ -308,15 +338,17 @@ static mm_status refuse_autoid(mm_foreign *f)
     mm_status status = mm_foreign_flag(f, "meta.milvus.autoId", &autoid);
     if (status == MM_OK && autoid)
         return mm_node_error(mm_foreign_get(f, "meta.milvus.autoId"), f->reader->path, f->err,
-                             "`meta.milvus.autoId: true` gives rows new keys, by which no run could be resumed or proven; "
-                             "keys are kept: leave it out");
+                             "`meta.milvus.autoId: true` gives rows new keys, by which no run could be resumed or "
+                             "proven; keys are kept: leave it out");
     return status;
 }
 
 mm_status mm_foreign_milvus2x(mm_foreign *f)
 {
-    static const char *const pairs[][2] = {{"source.milvus2x.endpoint", "endpoint"}, {"source.milvus2x.username", "user"},
-                                           {"source.milvus2x.password", "password"}, {"source.milvus2x.database", "database"}};
+    static const char *const pairs[][2] = {{"source.milvus2x.endpoint", "endpoint"},
+                                           {"source.milvus2x.username", "user"},
+                                           {"source.milvus2x.password", "password"},
+                                           {"source.milvus2x.database", "database"}};
     const char *name;
     mm_status status = need_config(f);
     if (status == MM_OK)

@@ -41,7 +41,8 @@ static mm_status make_dump(mm_config_reader *reader, mm_node *root, const mm_nod
     /* which server it will be is not known yet; Parquet is taken by all that this decade brought */
     if (format == NULL || strcmp(format, "auto") == 0)
         format = "parquet";
-    bool done = mm_tree_put_text(reader->arena, files, "format", format) && mm_tree_replace(reader->arena, root, "target", files);
+    bool done = mm_tree_put_text(reader->arena, files, "format", format) &&
+                mm_tree_replace(reader->arena, root, "target", files);
     if (done && mm_node_get(root, "duplicates") == NULL) /* as for the target that the files are for */
         done = mm_tree_put_text(reader->arena, root, "duplicates", "refuse");
     return done ? MM_OK : no_memory(err);

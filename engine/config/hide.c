@@ -25,7 +25,8 @@ static bool is_secret(const mm_job_driver *drivers, size_t count, const char *ke
     return false;
 }
 
-mm_status mm_job_collect_secrets(mm_config_reader *reader, const mm_node *root, const mm_job_tables *tables, mm_error *err)
+mm_status mm_job_collect_secrets(mm_config_reader *reader, const mm_node *root, const mm_job_tables *tables,
+                                 mm_error *err)
 {
     static const char *const sections[] = {"source", "target"};
     for (size_t i = 0; i < MM_COUNT(sections); i++) {

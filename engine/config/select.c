@@ -10,7 +10,8 @@ static mm_status no_memory(mm_error *err)
     return mm_error_set(err, MM_NO_MEMORY, "out of memory");
 }
 
-static mm_status name_of(mm_config_reader *reader, const mm_node *item, const char *key, const char **out, mm_error *err)
+static mm_status name_of(mm_config_reader *reader, const mm_node *item, const char *key, const char **out,
+                         mm_error *err)
 {
     const mm_node *node = mm_node_get(item, key);
     *out = NULL;
@@ -34,8 +35,8 @@ static mm_status take(mm_config_reader *reader, const mm_node *collections, cons
             return no_memory(err);
     }
     if (list->count == before)
-        return mm_node_error(wanted, reader->path, err, "`only` names `%.100s`, which is not among the collections of the job",
-                             name);
+        return mm_node_error(wanted, reader->path, err,
+                             "`only` names `%.100s`, which is not among the collections of the job", name);
     return MM_OK;
 }
 

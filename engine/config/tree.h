@@ -1,5 +1,6 @@
 /* Building trees of nodes: what translates one job into another works on the tree, so that everything behind it knows
- * nothing of that. Made nodes stand where `at` does, so that messages point into the file. Internal to engine/config. */
+ * nothing of that. Made nodes stand where `at` does, so that messages point into the file. Internal to
+ * engine/config. */
 #ifndef MM_CONFIG_TREE_H
 #define MM_CONFIG_TREE_H
 

@@ -25,6 +25,7 @@ static const mm_option faiss_options[] = {
 static const mm_option hdf5_options[] = {
     {.name = "path", .type = MM_OPT_PATHS, .help = "files"},
     {.name = "dir", .type = MM_OPT_PATH, .help = "a folder"},
+    {.name = "vectors", .type = MM_OPT_STRING, .help = "dataset"},
     {.name = "vector_field", .type = MM_OPT_STRING, .default_value = "vector", .help = "vectors"},
 };
 static const mm_option milvus1x_options[] = {
@@ -47,6 +48,8 @@ static const mm_option elastic_options[] = {
     {.name = "ca_fingerprint", .type = MM_OPT_STRING, .help = "fingerprint"},
     {.name = "index", .type = MM_OPT_STRING, .help = "index"},
     {.name = "primary_key", .type = MM_OPT_STRING, .help = "key"},
+    {.name = "include", .type = MM_OPT_LIST, .help = "fields"},
+    {.name = "page_rows", .type = MM_OPT_INT, .choices = "1..10000", .help = "rows"},
 };
 static const mm_option milvus_options[] = {
     {.name = "endpoint", .type = MM_OPT_ENDPOINT, .required = true, .help = "address"},
@@ -370,7 +373,7 @@ static void without_a_key_of_its_own_a_document_has_its_id(void **state)
     becomes(ES("fields: [{name: data, type: dense_vector, dims: 8}]", URLS),
             LINES("\n      - {from: \"_id\", to: \"_id\", type: VarChar, primary: true, max_length: 65535}\n"
                   "      - {from: \"data\"",
-                  "\n  primary_key: _id\n", "\n    from: ix\n    fields"),
+                  "\n  primary_key: _id\n", "\n    from: ix\n    fields", "\n  include: [\"data\"]\n"),
             NULL);
 }
 
@@ -403,9 +406,18 @@ static void what_an_index_cannot_become_is_refused_or_told(void **state)
             "/d/old.yaml:2:14: `meta.mode` is config with workMode elasticsearch, not `mock`");
     warns(ES(ID ", milvus: {consistencyLevel: Customized, closeDynamicField: false}", URLS),
           LINES("2:147: `meta.milvus.consistencyLevel: Customized` is no level", "2:178: `meta.milvus.closeDynamicField: false`"));
-    warns("dumper: {worker: {workMode: elasticsearch, reader: {bufferSize: 2500}}}\nloader: {worker: {limit: 2}}\n"
+    becomes("dumper: {worker: {workMode: elasticsearch, reader: {bufferSize: 2500}}}\n"
+            "meta: {mode: config, index: ix, " ID "}\nsource: {es: {" URLS "}}\n" TO "}\n",
+            LINES("\n  page_rows: 2500\n", "\n  include: [\"id\", \"data\"]\n"), NULL);
+    becomes("dumper: {worker: {workMode: elasticsearch, reader: {bufferSize: 90000}}}\n"
+            "meta: {mode: config, index: ix, " ID "}\nsource: {es: {" URLS "}}\n" TO "}\n",
+            LINES("\n  page_rows: 10000\n"), NULL);
+    refused("dumper: {worker: {workMode: elasticsearch, reader: {bufferSize: 0}}}\n"
+            "meta: {mode: config, index: ix, " ID "}\nsource: {es: {" URLS "}}\n" TO "}\n",
+            "/d/old.yaml:1:65: `dumper.worker.reader.bufferSize` is a whole number above 0, not `0`");
+    warns("dumper: {worker: {workMode: elasticsearch, writer: {bufferSize: 2500}}}\nloader: {worker: {limit: 2}}\n"
           "meta: {mode: config, index: ix, " ID "}\nsource: {mode: local, es: {" URLS "}}\n" TO "}\n",
-          LINES("1:53: `dumper.worker.reader.bufferSize`", "2:19: `loader.worker.limit` has no meaning with workMode",
+          LINES("1:53: `dumper.worker.writer.bufferSize`", "2:19: `loader.worker.limit` has no meaning with workMode",
                 "4:10: `source.mode` has no meaning with workMode elasticsearch"));
 }
 
@@ -494,7 +506,7 @@ static void h2m_takes_files_or_a_folder(void **state)
     (void)state;
 #define H2M(more) "H2M: {" DEST "mode: append, dest_collection_name: t, " more "}\n"
     becomes(H2M("milvus-version: 0.10.5, data_path: [/a.h5, b.h5], data_dir: , dest_partition_name: p"),
-            LINES("\n  driver: hdf5\n  path: [\"/a.h5\", \"/d/b.h5\"]\n", "\n  vector_field: embedding\n", "partition: p"),
+            LINES("\n  vectors: embeddings\n", "\n  driver: hdf5\n  path: [\"/a.h5\", \"/d/b.h5\"]\n", "\n  vector_field: embedding\n", "partition: p"),
             LINES("dir:"));
     becomes(H2M("data_dir: /h, data_path: "), LINES("\n  dir: /h\n"), LINES("path:"));
     refused(H2M("data_dir: /h, data_path: [/a]"), "/d/old.yaml:1:96: `H2M.data_path` and `H2M.data_dir` cannot both be given");
