@@ -2,10 +2,13 @@
 #include "formats/json_parse.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #include "base/utf8.h"
 
@@ -233,69 +236,54 @@ mm_status mm_json_number(mm_json *json, mm_number *out, mm_error *err)
     return status == MM_OK ? number_here(json, out, err) : status;
 }
 
-/* The usual case of the next number of an array, without a call for each of its bytes: "," and a number that ends
- * where another byte stands. False: nothing was read, the long way tells why. */
-static bool quick_number(mm_json *json, mm_number *out)
-{
-    const uint8_t *at = json->at, *end = json->end;
-    if (!json->first) {
-        if (at == end || *at != ',')
-            return false;
-        at++;
-    }
-    if (at < end && *at == ' ')
-        at++;
-    size_t size = mm_number_scan(at, end, out);
-    if (size == 0 || at + size == end || !ends_number(at[size]))
-        return false;
-    json->at = at + size;
-    json->first = false;
-    return true;
-}
-
-mm_status mm_json_floats(mm_json *json, float *out, size_t most, size_t *count, mm_error *err)
-{
-    size_t n = 0;
-    mm_number number;
-    mm_status status = mm_json_enter(json, MM_JSON_ARRAY, err);
-    while (status == MM_OK) {
-        if (n == most || !quick_number(json, &number)) {
-            bool more;
-            status = mm_json_next_item(json, &more, err);
-            if (status != MM_OK || !more)
-                break;
-            if (n == most)
-                return mm_json_bad(json, json->at, err, "more than %zu numbers", most);
-            status = mm_json_number(json, &number, err);
-            if (status != MM_OK)
-                break;
-        }
-        out[n] = mm_number_float(&number);
-        if (!isfinite(out[n]))
-            return mm_json_bad(json, number.text, err, "a number beyond the range of a float");
-        n++;
-    }
-    if (status == MM_OK)
-        *count = n;
-    return status;
-}
-
 /* --- strings ------------------------------------------------------------------------------------------------ */
 
-/* The closing quote from `at` on; NULL: not there. *escaped, *wide: there are backslashes, bytes from 0x80 on. */
-static const uint8_t *find_quote(const uint8_t *at, const uint8_t *end, bool *escaped, bool *wide)
+/* To the first quote, backslash or control character, 16 bytes at a time; `end` if there is none. *wide is set when
+ * there are bytes from 0x80 on, perhaps behind that place. */
+static const uint8_t *plain_run(const uint8_t *at, const uint8_t *end, bool *wide)
 {
-    uint8_t any = 0;
-    for (; at < end && *at != '"'; at++) {
-        any |= *at;
-        if (*at == '\\') {
-            *escaped = true;
-            if (++at == end)
-                break;
+    unsigned high = 0;
+#ifdef __SSE2__
+    const __m128i quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\'), control = _mm_set1_epi8(0x1F);
+    for (; end - at >= 16; at += 16) {
+        __m128i block = _mm_loadu_si128((const __m128i *)(const void *)at);
+        __m128i stops = _mm_or_si128(_mm_cmpeq_epi8(block, quote), _mm_cmpeq_epi8(block, slash));
+        stops = _mm_or_si128(stops, _mm_cmpeq_epi8(_mm_min_epu8(block, control), block));
+        unsigned mask = (unsigned)_mm_movemask_epi8(stops);
+        high |= (unsigned)_mm_movemask_epi8(block);
+        if (mask != 0) {
+            *wide = *wide || high != 0;
+            return at + __builtin_ctz(mask);
         }
     }
-    *wide = any >= 0x80;
-    return at < end ? at : NULL;
+#endif
+    for (; at < end && *at != '"' && *at != '\\' && *at >= 0x20; at++)
+        high |= *at & 0x80u;
+    *wide = *wide || high != 0;
+    return at;
+}
+
+/* The closing quote from `at` on; NULL: not there, *stop is the control character that stands before it, if any.
+ * *escaped, *wide: there are backslashes, bytes from 0x80 on. */
+static const uint8_t *find_quote(const uint8_t *at, const uint8_t *end, bool *escaped, bool *wide,
+                                 const uint8_t **stop)
+{
+    *stop = NULL;
+    for (;;) {
+        at = plain_run(at, end, wide);
+        if (at == end)
+            return NULL;
+        if (*at == '"')
+            return at;
+        if (*at != '\\') {
+            *stop = at;
+            return NULL;
+        }
+        *escaped = true;
+        if (end - at < 2)
+            return NULL;
+        at += at[1] < 0x20 ? 1 : 2; /* a control character is told as that, not as an unknown escape */
+    }
 }
 
 static mm_status hex4(mm_json *json, const uint8_t *at, uint32_t *out, mm_error *err)
@@ -397,12 +385,11 @@ mm_status mm_json_string(mm_json *json, const char **text, size_t *size, mm_erro
     mm_status status = want(json, MM_JSON_STRING, err);
     if (status != MM_OK)
         return status;
-    const uint8_t *begin = json->at + 1, *close = find_quote(begin, json->end, &escaped, &wide);
+    const uint8_t *stop, *begin = json->at + 1, *close = find_quote(begin, json->end, &escaped, &wide, &stop);
+    if (stop != NULL)
+        return mm_json_bad(json, stop, err, "control character in a string");
     if (close == NULL)
         return starved(json, err);
-    for (const uint8_t *at = begin; at < close; at++)
-        if (*at < 0x20)
-            return mm_json_bad(json, at, err, "control character in a string");
     size_t length = (size_t)(close - begin), good = wide ? mm_utf8_prefix(begin, length) : length;
     if (good < length)
         return mm_json_bad(json, begin + good, err, "not UTF-8");

@@ -36,8 +36,11 @@ typedef struct mm_elastic_choice {
     const char *const *types; /* "name Type(…)", as in `schema` of the table sources: retyped fields */
     size_t type_count;
     const char *dates;   /* "epoch": Int64 milliseconds (date_nanos: nanoseconds); "text": VarChar as in _source */
-    const char *geo;     /* "wkt": Geometry; "json" */
+    const char *geo;     /* "wkt": VarChar (types: Geometry where the target has it); "json" */
     const char *arrays;  /* of scalars: "array" (where the sample has arrays: Array) or "json" */
+    const char *nulls;   /* a document without a value: "auto" (default): null in fields where the sample has such, else a
+                          * reject; "nullable": null; "default": 0, "", {}, []; "reject". A vector that is missing is a
+                          * reject unless fields are nullable */
     const char *explode; /* path of a nested field with a vector: one row for each of its objects; NULL: none */
 } mm_elastic_choice;
 
@@ -95,7 +98,7 @@ mm_status mm_elastic_page_begin(mm_elastic_page *page, const char *name, const c
 /* What a batch covers. Texts point into the JSON. */
 typedef struct mm_elastic_rows {
     uint64_t documents; /* hits read for this batch, rejected ones among them */
-    uint64_t covered;   /* rows: those in the batch and the rejected (a rejected document is one row) */
+    uint64_t covered;   /* rows: those in the batch and the rejected (of an exploded document each object) */
     uint64_t seq_no;    /* of the last hit; UINT64_MAX: it has none */
     const char *sort;   /* "sort" of the last hit, the JSON array; NULL: none */
     size_t sort_size;

@@ -91,12 +91,6 @@ mm_status mm_tables_from_files(mm_source *source, const mm_table_objects *object
 mm_status mm_tables_from_manifest(mm_source *source, const mm_table_objects *objects, const mm_table_object *manifest,
                                   mm_table_collection *out, mm_error *err);
 
-/* --- schema_text.c ---------------------------------------------------------------------------------------------- */
-
-/* "name Type(…) [primary] [nullable]", one a field. MM_CONFIG names the entry. Lives in the arena. */
-mm_status mm_tables_parse_schema(mm_arena *arena, const char *const *entries, size_t count, mm_schema **out,
-                                 mm_error *err);
-
 /* --- schema.c --------------------------------------------------------------------------------------------------- */
 
 /* Rows of units, schemas; with the lock held. */

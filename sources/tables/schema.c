@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "model/schema_text.h"
 #include "sources/tables/internal.h"
 
 #define TEXT_LENGTH 65535
@@ -38,7 +39,7 @@ static mm_status schema_in_files(mm_source *source, mm_table_collection *c, mm_e
         return MM_OK;
     size_t count = mm_options_list(source->options, "schema", &entries);
     if (count > 0)
-        status = mm_tables_parse_schema(&source->arena, entries, count, &schema, err);
+        status = mm_schema_parse(&source->arena, "source.schema", entries, count, &schema, err);
     else
         status = infer(source, c, &schema, err);
     if (status != MM_OK)

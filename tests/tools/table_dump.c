@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "formats/format.h"
-#include "sources/tables/internal.h"
+#include "model/schema_text.h"
 
 typedef struct dump {
     FILE *out;
@@ -113,8 +113,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "table_dump FORMAT ENTRY... -- PATH...\n");
         return 2;
     }
-    if (at > 2 && mm_tables_parse_schema(&arena, (const char *const *)argv + 2, (size_t)(at - 2), &schema,
-                                         &err) != MM_OK) {
+    if (at > 2 && mm_schema_parse(&arena, "schema", (const char *const *)argv + 2, (size_t)(at - 2), &schema, &err) != MM_OK) {
         fprintf(stderr, "%s\n", err.text);
         return 2;
     }

@@ -1,17 +1,18 @@
-/* source.schema: fields in words, "name Type(…) [primary] [nullable]". */
+/* Fields in words: schema_text.h. */
+#include "model/schema_text.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "model/array.h"
-#include "sources/tables/internal.h"
 
 #define CAPACITY 4096
 #define TEXT_LENGTH 65535
 
-static mm_status bad(const char *entry, const char *what, mm_error *err)
+static mm_status bad(const char *key, const char *entry, const char *what, mm_error *err)
 {
-    return mm_error_set(err, MM_CONFIG, "source.schema: `%.100s`: %s", entry, what);
+    return mm_error_set(err, MM_CONFIG, "%s: `%.100s`: %s", key, entry, what);
 }
 
 /* The next word; brackets belong to it, with blanks in them. false: there is none. */
@@ -115,8 +116,8 @@ static const char *read_field(mm_arena *arena, const char *entry, mm_field *fiel
     return wrong;
 }
 
-mm_status mm_tables_parse_schema(mm_arena *arena, const char *const *entries, size_t count, mm_schema **out,
-                                 mm_error *err)
+mm_status mm_schema_parse(mm_arena *arena, const char *key, const char *const *entries, size_t count, mm_schema **out,
+                          mm_error *err)
 {
     mm_schema *schema = mm_arena_array(arena, 1, sizeof(*schema));
     mm_field *fields = mm_arena_array(arena, count, sizeof(*fields));
@@ -126,13 +127,13 @@ mm_status mm_tables_parse_schema(mm_arena *arena, const char *const *entries, si
     for (size_t i = 0; i < count; i++) {
         const char *wrong = read_field(arena, entries[i], &fields[i]);
         if (wrong != NULL)
-            return bad(entries[i], wrong, err);
+            return bad(key, entries[i], wrong, err);
         if (fields[i].name == NULL)
             return mm_error_set(err, MM_NO_MEMORY, "out of memory for a schema");
         schema->enable_dynamic_field = schema->enable_dynamic_field || fields[i].dynamic;
         for (size_t j = 0; j < i; j++)
             if (strcmp(fields[j].name, fields[i].name) == 0)
-                return bad(entries[i], "the field stands there twice", err);
+                return bad(key, entries[i], "the field stands there twice", err);
     }
     *out = schema;
     return MM_OK;

@@ -1,0 +1,175 @@
+/* Arrays of numbers as floats: what most bytes of a page of vectors are. Numbers in the usual forms are read in one
+ * loop, without a call or a division: digits eight at a time in a register, and one product with the power of ten from
+ * a table, whose error bounds decide the rounding (D. Lemire, 2021; with 64 bits a float needs no second product).
+ * Whatever is not usual, or too near to the middle between two floats, goes the general way through number.c. */
+#include <math.h>
+#include <string.h>
+
+#include "formats/json_parse.h"
+#include "formats/powers_of_ten.h"
+
+__extension__ typedef unsigned __int128 u128;
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "eight digits are read as one little-endian word");
+
+/* Bytes that the loop may look at from a number's first one on: a sign, 10 digits, a point, three words, an exponent. */
+#define MARGIN 64
+
+static const uint64_t tens[] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000};
+
+/* How many of the eight bytes are digits before the first other one; *value is theirs. */
+static inline unsigned leading_digits(const uint8_t *at, uint64_t *value)
+{
+    uint64_t word;
+    memcpy(&word, at, sizeof(word));
+    word ^= 0x3030303030303030u; /* 0 to 9 for digits; all others are larger */
+    /* a carry out of a byte only reaches bytes behind the first that is no digit */
+    uint64_t others = ((word + 0x7676767676767676u) | word) & 0x8080808080808080u;
+    unsigned count = 8;
+    if (others != 0) {
+        count = (unsigned)__builtin_ctzll(others) / 8;
+        word = count > 0 ? word << (64 - 8 * count) : 0; /* zeros in front */
+    }
+    word = word * 10 + (word >> 8); /* pairs, then fours, then all */
+    const uint64_t pairs = 0x000000FF000000FFu;
+    *value = ((word & pairs) * 0x000F424000000064u + ((word >> 16) & pairs) * 0x0000271000000001u) >> 32;
+    return count;
+}
+
+/* digits × 10^q as the bits of a normal float, digits not 0; false: not decided. */
+static inline bool float_bits(uint64_t digits, int q, uint32_t *bits)
+{
+    if (q < -64 || q > 38)
+        return false;
+    int zeros = __builtin_clzll(digits);
+    /* the true product, over 2^64, lies in [high, high + 2) */
+    uint64_t high = (uint64_t)((u128)(digits << zeros) * mm_powers_of_ten[q - MM_POWER_FIRST][0] >> 64);
+    int top = (int)(high >> 63); /* the highest bit is 63 or 62 */
+    int shift = 64 - 24 - 1 + top;
+    int exponent = ((q * 217706) >> 16) - zeros + 63 + top; /* floor(log2(10^q)): exact for these q */
+    uint64_t rest = high & (((uint64_t)1 << shift) - 1), half = (uint64_t)1 << (shift - 1);
+    if (exponent < -126 || exponent > 127 || (rest <= half && rest + 2 > half))
+        return false;
+    /* the hidden bit adds one to the exponent, and so does a mantissa that was rounded up to 2^24 */
+    *bits = ((uint32_t)(exponent + 126) << 23) + (uint32_t)(high >> shift) + (rest > half);
+    return *bits < 0x7F800000u;
+}
+
+/* Digits behind the point into *value; false: more than 64 bits may hold. */
+static inline bool fraction(const uint8_t **at, uint64_t *value, int *places)
+{
+    uint64_t part;
+    unsigned count = leading_digits(*at, &part);
+    if (count == 0)
+        return false;
+    *value = *value * tens[count] + part; /* at most 10 + 8 digits */
+    *places = (int)count;
+    *at += count;
+    for (int words = 0; count == 8 && words < 2; words++) {
+        count = leading_digits(*at, &part);
+        if (*value >= UINT64_C(10000000000000000000) / tens[count])
+            return false;
+        *value = *value * tens[count] + part;
+        *places += (int)count;
+        *at += count;
+    }
+    return count < 8;
+}
+
+static inline bool exponent_of(const uint8_t **at, int *q)
+{
+    const uint8_t *p = *at + 1;
+    bool minus = *p == '-';
+    p += minus || *p == '+';
+    unsigned first = (unsigned)*p - '0', second = (unsigned)p[1] - '0';
+    if (first > 9)
+        return false;
+    unsigned value = second > 9 ? first : 10 * first + second;
+    p += second > 9 ? 1 : 2;
+    *q += minus ? -(int)value : (int)value;
+    *at = p;
+    return true;
+}
+
+/* One number at *at, of which MARGIN bytes are there; false: the general way is to decide, *at is as it was. */
+static inline bool quick_float(const uint8_t **at, float *out)
+{
+    const uint8_t *p = *at;
+    uint32_t sign = *p == '-', bits = 0;
+    p += sign;
+    uint64_t value = (uint64_t)*p - '0';
+    if (value > 9)
+        return false;
+    p++;
+    unsigned digit = (unsigned)*p - '0';
+    if (digit <= 9) {
+        if (value == 0)
+            return false;
+        for (int more = 1; digit <= 9; digit = (unsigned)*++p - '0', more++) {
+            if (more == 10)
+                return false;
+            value = 10 * value + digit;
+        }
+    }
+    int places = 0, q = 0;
+    if (*p == '.') {
+        p++;
+        if (!fraction(&p, &value, &places))
+            return false;
+    }
+    if ((*p | 0x20) == 'e' && !exponent_of(&p, &q))
+        return false;
+    if ((*p != ',' && *p != ']') || (value != 0 && !float_bits(value, q - places, &bits)))
+        return false;
+    bits |= sign << 31;
+    memcpy(out, &bits, sizeof(bits));
+    *at = p;
+    return true;
+}
+
+/* Numbers from json->at on, each behind the comma of the one before, while they are usual and there is room. True: the
+ * last one was the array's last, the closing bracket comes next. False: a number, or what should be one, comes next. */
+static bool quick_floats(mm_json *json, float *out, size_t most, size_t *count)
+{
+    const uint8_t *at = json->at, *end = json->end;
+    size_t n = *count;
+    bool closed = false;
+    while (!closed && n < most && end - at >= MARGIN) {
+        at += *at == ' ';
+        if (!quick_float(&at, &out[n]))
+            break;
+        n++;
+        closed = *at == ']';
+        at += !closed;
+    }
+    json->at = at;
+    *count = n;
+    return closed;
+}
+
+mm_status mm_json_floats(mm_json *json, float *out, size_t most, size_t *count, mm_error *err)
+{
+    size_t n = 0;
+    mm_number number;
+    bool more = false;
+    mm_status status = mm_json_enter(json, MM_JSON_ARRAY, err);
+    if (status == MM_OK)
+        status = mm_json_next_item(json, &more, err);
+    while (status == MM_OK && more) {
+        if (!quick_floats(json, out, most, &n)) {
+            if (n == most)
+                return mm_json_bad(json, json->at, err, "more than %zu numbers", most);
+            status = mm_json_number(json, &number, err);
+            if (status != MM_OK)
+                break;
+            out[n] = mm_number_float(&number);
+            if (!isfinite(out[n]))
+                return mm_json_bad(json, number.text, err, "a number beyond the range of a float");
+            n++;
+        }
+        status = mm_json_next_item(json, &more, err);
+    }
+    if (status == MM_OK)
+        *count = n;
+    return status;
+}
