@@ -237,7 +237,7 @@ static mm_status files_fingerprint(mm_sink *sink, uint32_t collection, char out[
         snprintf(out, 512, "objects %s", sink->collections[collection].final);
         return MM_OK;
     }
-    mm_status status = mm_files_id(sink->collections[collection].root, id, err);
+    mm_status status = mm_folder_id(sink->collections[collection].root, id, err);
     if (status == MM_OK)
         snprintf(out, 512, "folder %s", id);
     return status;

@@ -133,11 +133,8 @@ struct mm_sink {
 
 /* --- paths.c: names, folders --- */
 
-/* name as a file name: letters, digits, '_', '-' and inner '.' stay, other bytes become %XX. malloc'd;
- * NULL: out of memory. */
+/* mm_folder_quote, and not the name of a manifest. malloc'd; NULL: out of memory. */
 char *mm_files_quote(const char *name);
-/* "inode <n> born <seconds>.<ns>": which folder it is, whatever its name. MM_NOT_FOUND: none there. */
-mm_status mm_files_id(const char *path, char out[96], mm_error *err);
 typedef enum mm_files_found {
     MM_FILES_ABSENT, MM_FILES_EMPTY, MM_FILES_MANIFEST, MM_FILES_OTHER
 } mm_files_found;

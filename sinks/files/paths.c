@@ -13,48 +13,10 @@
 #include "base/util.h"
 #include "sinks/files/internal.h"
 
-static bool is_safe(unsigned char byte, bool first)
-{
-    return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') || (byte >= '0' && byte <= '9') ||
-           byte == '_' || byte == '-' || (byte == '.' && !first);
-}
-
 char *mm_files_quote(const char *name)
 {
     /* a folder of this name would stand where the manifest goes */
-    bool taken = strcmp(name, "manifest.json") == 0;
-    mm_buffer out = MM_BUFFER_INIT;
-    for (size_t i = 0; name[i] != '\0'; i++) {
-        if (is_safe((unsigned char)name[i], i == 0) && !(taken && i == 0))
-            mm_buffer_append(&out, &name[i], 1);
-        else
-            mm_buffer_printf(&out, "%%%02X", (unsigned)(unsigned char)name[i]);
-    }
-    mm_buffer_append(&out, "", 1);
-    if (out.failed) {
-        mm_buffer_free(&out);
-        return NULL;
-    }
-    return out.data;
-}
-
-mm_status mm_files_id(const char *path, char out[96], mm_error *err)
-{
-    struct statx st;
-    if (statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, STATX_TYPE | STATX_INO | STATX_BTIME, &st) != 0) {
-        if (errno == ENOENT)
-            return mm_error_set(err, MM_NOT_FOUND, "%s is not there", path);
-        return mm_error_errno(err, MM_IO, "%s", path);
-    }
-    if (!S_ISDIR(st.stx_mode))
-        return mm_error_set(err, MM_TARGET, "%s is not a folder", path);
-    /* an inode number alone can be given again at once; not every file system knows the birth */
-    if (st.stx_mask & STATX_BTIME)
-        snprintf(out, 96, "inode %" PRIu64 " born %" PRId64 ".%09u", (uint64_t)st.stx_ino,
-                 (int64_t)st.stx_btime.tv_sec, st.stx_btime.tv_nsec);
-    else
-        snprintf(out, 96, "inode %" PRIu64, (uint64_t)st.stx_ino);
-    return MM_OK;
+    return strcmp(name, "manifest.json") == 0 ? strdup("%6Danifest.json") : mm_folder_quote(name);
 }
 
 mm_status mm_files_look(const char *path, mm_files_found *out, mm_error *err)

@@ -23,7 +23,7 @@ static mm_status prepare_intend(mm_sink *sink, uint32_t number, char intent[MM_S
     mm_files_collection *c = &sink->collections[number];
     char id[96] = "";
     mm_error absent = MM_ERROR_INIT;
-    mm_status status = sink->remote ? mm_files_remote_id(sink, c, id, &absent) : mm_files_id(c->final, id, &absent);
+    mm_status status = sink->remote ? mm_files_remote_id(sink, c, id, &absent) : mm_folder_id(c->final, id, &absent);
     if (status == MM_NOT_FOUND)
         id[0] = '\0';
     else if (status != MM_OK) {
@@ -55,7 +55,7 @@ static mm_status make_root(mm_sink *sink, mm_files_collection *c, char *root, mm
         status = mm_folder_make(root, err);
     MM_FAILPOINT("files.prepare.created");
     if (status == MM_OK)
-        status = mm_files_id(root, c->id, err);
+        status = mm_folder_id(root, c->id, err);
     if (status == MM_OK)
         c->root = root;
     return status;
@@ -64,31 +64,17 @@ static mm_status make_root(mm_sink *sink, mm_files_collection *c, char *root, mm
 /* What a cancelled run of this job left beside: <path>/.mmresume-<tag>-<run>-<n> with a lower run. */
 static mm_status remove_leftovers(const mm_sink *sink, const mm_files_collection *c, mm_error *err)
 {
+    char prefix[32]; /* the tag has 16 digits */
     const char *own = strrchr(c->beside, '/') + 1;
-    size_t prefix = strlen(".mmresume-") + 16 + 1; /* the tag has 16 digits */
-    unsigned long run = strtoul(own + prefix, NULL, 10);
-    DIR *folder = opendir(sink->path);
-    if (folder == NULL)
-        return mm_error_errno(err, MM_IO, "%s", sink->path);
-    mm_status status = MM_OK;
-    struct dirent *entry;
-    while (status == MM_OK && (entry = readdir(folder)) != NULL) {
-        if (strncmp(entry->d_name, own, prefix) != 0 || strtoul(entry->d_name + prefix, NULL, 10) >= run)
-            continue;
-        char *path = mm_format("%s/%s", sink->path, entry->d_name);
-        MM_FAILPOINT("files.prepare.leftover");
-        status = path ? mm_folder_remove(path, err) : mm_error_set(err, MM_NO_MEMORY, "out of memory for a path");
-        free(path);
-    }
-    closedir(folder);
-    return status;
+    snprintf(prefix, sizeof(prefix), "%.*s", (int)strlen(".mmresume-") + 16 + 1, own);
+    return mm_folder_remove_below(sink->path, prefix, strtoul(own + strlen(prefix), NULL, 10), err);
 }
 
 /* The old collection stays where it is until the new one is proven. */
 static mm_status make_beside(mm_sink *sink, mm_files_collection *c, const char *replaces, mm_error *err)
 {
     mm_files_found found;
-    mm_status status = mm_files_id(c->final, c->old, err);
+    mm_status status = mm_folder_id(c->final, c->old, err);
     if (status != MM_OK)
         return status;
     if (strcmp(c->old, replaces) != 0)
@@ -130,7 +116,7 @@ static mm_status prepare(mm_sink *sink, mm_files_collection *c, const char *repl
     c->root = c->final;
     c->appends = true;
     status = mm_files_check_manifest(sink, (uint32_t)(c - sink->collections), err);
-    return status == MM_OK ? mm_files_id(c->final, c->id, err) : status;
+    return status == MM_OK ? mm_folder_id(c->final, c->id, err) : status;
 }
 
 static mm_status prepare_run(mm_sink *sink, uint32_t number, const char *intent,
@@ -147,12 +133,6 @@ static mm_status prepare_run(mm_sink *sink, uint32_t number, const char *intent,
     return status;
 }
 
-static bool is_folder(const char *path, const char *id)
-{
-    char found[96];
-    return mm_files_id(path, found, NULL) == MM_OK && strcmp(found, id) == 0;
-}
-
 static mm_status prepare_recall(mm_sink *sink, uint32_t number, const char *detail, mm_error *err)
 {
     mm_files_collection *c = &sink->collections[number];
@@ -164,9 +144,9 @@ static mm_status prepare_recall(mm_sink *sink, uint32_t number, const char *deta
     c->appends = strstr(detail, "\"appends\":true") != NULL;
     if (sink->remote)
         return MM_OK;
-    if (c->old[0] && is_folder(c->beside, c->id)) {
+    if (c->old[0] && mm_folder_is(c->beside, c->id)) {
         c->root = c->beside;
-    } else if (is_folder(c->final, c->id)) {
+    } else if (mm_folder_is(c->final, c->id)) {
         c->root = c->final;
     } else {
         status = mm_error_set(err, MM_CHANGED, "%s is not the folder of this run (%s) any more", c->final,
@@ -199,27 +179,9 @@ static mm_status seal_run(mm_sink *sink, uint32_t number, const char *intent, ch
 
 /* --- publish --- */
 
-/* beside becomes final and final beside, in one step where the file system can do that; else the old
- * folder is away for a moment, and a repetition of the step finds it under the third name. */
-static mm_status exchange(mm_files_collection *c, const char *aside, mm_error *err)
-{
-    if (MM_FAILPOINT_FAILS("files.swap.exchange"))
-        errno = EINVAL; /* a file system that cannot exchange */
-    else if (renameat2(AT_FDCWD, c->beside, AT_FDCWD, c->final, RENAME_EXCHANGE) == 0)
-        return MM_OK;
-    if (errno != EINVAL && errno != ENOSYS && errno != ENOENT)
-        return mm_error_errno(err, MM_IO, "exchanging %s with %s", c->beside, c->final);
-    if (rename(c->final, aside) != 0 && errno != ENOENT)
-        return mm_error_errno(err, MM_IO, "renaming %s", c->final);
-    MM_FAILPOINT("files.swap.aside");
-    if (rename(c->beside, c->final) != 0)
-        return mm_error_errno(err, MM_IO, "renaming %s", c->beside);
-    return MM_OK;
-}
-
 static mm_status remove_old(const mm_files_collection *c, const char *path, mm_error *err)
 {
-    return is_folder(path, c->old) ? mm_folder_remove(path, err) : MM_OK;
+    return mm_folder_is(path, c->old) ? mm_folder_remove(path, err) : MM_OK;
 }
 
 static mm_status swap(mm_sink *sink, mm_files_collection *c, mm_error *err)
@@ -231,11 +193,11 @@ static mm_status swap(mm_sink *sink, mm_files_collection *c, mm_error *err)
     if (c->root == c->beside) {
         char now[96] = "";
         /* somebody put another folder there while the job ran: it is not ours to remove */
-        if (mm_files_id(c->final, now, NULL) == MM_OK && strcmp(now, c->old) != 0)
+        if (mm_folder_id(c->final, now, NULL) == MM_OK && strcmp(now, c->old) != 0)
             status = mm_error_set(err, MM_CHANGED, "%s was %s and is now %s: it is not overwritten", c->final,
                                   c->old, now);
         else
-            status = exchange(c, aside, err);
+            status = mm_folder_exchange(c->beside, c->final, aside, err);
         if (status != MM_OK)
             goto out;
         c->root = c->final;

@@ -277,12 +277,12 @@ def check_commands(kind):
 
 def check_swap(kind):
     """Where folders cannot be exchanged the old one is away for a moment: killed there, and again."""
-    aside = "files.swap.exchange:1:error,files.swap.aside:1:kill"
+    aside = "folder.exchange:1:error,folder.exchange.aside:1:kill"
     job = kind.job()
     kind.before(job)
     for number in range(2):
         if job.strike(aside, first=number == 0).code not in ((KILLED,), (KILLED, DONE))[number]:
-            raise Wrong(f"files.swap.aside was not hit\n{job.story()}")
+            raise Wrong(f"folder.exchange.aside was not hit\n{job.story()}")
     job.finish()
     harness.check_done(job, len(kind.columns["id"]))
     kind.check(job)
@@ -293,7 +293,7 @@ def check_leftover(kind):
     """A run that overwrites is cancelled in mid-copy: the next one removes what it left beside."""
     job = kind.job()
     kind.before(job)
-    for point, command in (("lane.after_send:2", None), ("files.prepare.leftover:1", "cancel")):
+    for point, command in (("lane.after_send:2", None), ("folder.leftover:1", "cancel")):
         if command and job.go(command, job.name, "-q").code != DONE:
             raise Wrong(job.story())
         if job.strike(f"{point}:kill").code != KILLED:
