@@ -5,10 +5,11 @@
 
 #include "base/util.h"
 #include "sinks/files/files.h"
+#include "sinks/hdf5/hdf5.h"
 #include "sinks/milvus/milvus.h"
 #include "sinks/sink.h"
 
-static const mm_sink_driver *const drivers[] = {&mm_sink_milvus, &mm_sink_files};
+static const mm_sink_driver *const drivers[] = {&mm_sink_milvus, &mm_sink_files, &mm_sink_hdf5};
 
 const mm_sink_driver *const *mm_sink_registry(size_t *count)
 {
