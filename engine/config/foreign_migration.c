@@ -51,7 +51,7 @@ static const mm_foreign_key keys[] = {
     TAKEN("meta.fields[].type", ELASTIC | MILVUS2X),
     TAKEN("meta.fields[].pk", ELASTIC | MILVUS2X),
     TAKEN("meta.fields[].maxLen", ELASTIC | MILVUS2X),
-    QUIET("meta.fields[].dims", ELASTIC | MILVUS2X),
+    TAKEN("meta.fields[].dims", ELASTIC | MILVUS2X),
     SECTION("meta.milvus"),
     TAKEN("meta.milvus.collection", ELASTIC | MILVUS2X),
     TAKEN("meta.milvus.shardNum", ELASTIC | MILVUS2X),

@@ -166,7 +166,7 @@ static mm_status h2m(mm_foreign *f)
 
 /* --- Milvus 1.x: M2M and M2H -------------------------------------------------------------------------------------- */
 
-/* A part of the DSN as it is written, for what is in the environment is no secret of the file. */
+/* A part of the address as it is written: it is expanded where the whole is read. */
 static const char *dsn_part(mm_foreign *f, const char *name, const char *otherwise)
 {
     char key[64], path[64];
@@ -176,22 +176,19 @@ static const char *dsn_part(mm_foreign *f, const char *name, const char *otherwi
     return copy ? copy->text : otherwise;
 }
 
-/* A hidden password hides the whole, which is then read from the file itself. */
 static mm_status put_mysql(mm_foreign *f)
 {
     char key[64];
     const mm_node *at = mm_foreign_get(f, at_key(f, key, "mysql_parameter"));
-    const char *password = dsn_part(f, "password", "");
     if (at == NULL)
         return MM_OK;
-    char *dsn = strcmp(password, MM_SECRET_MARK) == 0
-                    ? mm_format("%s", MM_SECRET_MARK)
-                    : mm_format("%s:%s@tcp(%s:%s)/%s", dsn_part(f, "user", "root"), password,
-                                dsn_part(f, "host", "127.0.0.1"), dsn_part(f, "port", "3306"),
-                                dsn_part(f, "database", "milvus"));
+    char *dsn = mm_format("%s@tcp(%s:%s)/%s", dsn_part(f, "user", "root"), dsn_part(f, "host", "127.0.0.1"),
+                          dsn_part(f, "port", "3306"), dsn_part(f, "database", "milvus"));
     mm_node *value = mm_tree_scalar(f->reader->arena, at, dsn ? mm_arena_strdup(f->reader->arena, dsn) : NULL);
     free(dsn);
-    return mm_tree_put(f->reader->arena, f->source, "mysql", value) ? MM_OK : mm_foreign_no_memory(f);
+    if (!mm_tree_put(f->reader->arena, f->source, "mysql", value))
+        return mm_foreign_no_memory(f);
+    return mm_foreign_move(f, at_key(f, key, "mysql_parameter.password"), f->source, "mysql_password");
 }
 
 static mm_status put_partitions(mm_foreign *f, const mm_node *name, const mm_node *wanted)

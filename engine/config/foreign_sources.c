@@ -1,6 +1,7 @@
 /* milvus-migration's work modes that know more than a file: milvus1x (metadata and tables), elasticsearch (an index
  * with chosen fields) and milvus2x (a collection of another server). */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -124,105 +125,126 @@ static mm_status check_fields(mm_foreign *f, const mm_node *list)
     return MM_OK;
 }
 
-/* Type by type as milvus-migration's own table. */
-static mm_status put_type(mm_foreign *f, const mm_node *map, mm_node *rule)
+/* Type by type as milvus-migration's own table; 65535 is what a text takes without maxLen. */
+static const struct {
+    const char *name, *type, *otherwise; /* the size in brackets, when the file does not say it; NULL: none */
+} types[] = {
+    {"text", "VarChar", "65535"},   {"string", "VarChar", "65535"}, {"keyword", "VarChar", "65535"},
+    {"long", "Int64", NULL},        {"integer", "Int32", NULL},     {"short", "Int16", NULL},
+    {"byte", "Int8", NULL},         {"boolean", "Bool", NULL},      {"double", "Double", NULL},
+    {"float", "Float", NULL},       {"half_float", "Float", NULL},  {"scaled_float", "Float", NULL},
+    {"object", "JSON", NULL},       {"dense_vector", "FloatVector", ""},
+};
+
+/* "price Float": the field as the source is to give it. */
+static mm_status put_type(mm_foreign *f, const mm_node *map, const char *name, mm_node *list)
 {
-    static const char *const types[][2] = {
-        {"text", "VarChar"},   {"string", "VarChar"},  {"keyword", "VarChar"}, {"long", "Int64"},
-        {"integer", "Int32"},  {"short", "Int16"},     {"byte", "Int8"},       {"boolean", "Bool"},
-        {"double", "Double"},  {"float", "Float"},     {"half_float", "Float"}, {"scaled_float", "Float"},
-        {"object", "JSON"},    {"dense_vector", "FloatVector"},
-    };
-    const char *type, *length;
     const mm_node *at = mm_foreign_get_in(f, map, "type");
+    const char *type, *size = NULL;
+    size_t i = 0;
     mm_status status = field_text(f, map, "type", &type);
     if (status == MM_OK && type == NULL)
         return mm_node_error(map, f->reader->path, f->err, "a field of `meta.fields` needs its `type`");
-    if (status == MM_OK)
-        status = field_text(f, map, "maxLen", &length);
-    for (size_t i = 0; status == MM_OK && i < MM_COUNT(types); i++) {
-        if (strcmp(types[i][0], type) != 0)
-            continue;
-        status = mm_foreign_put(f, rule, "type", at, types[i][1]);
-        if (status == MM_OK && strcmp(types[i][1], "VarChar") == 0) /* 65535: what it takes without maxLen */
-            status = mm_foreign_put(f, rule, "max_length", length ? mm_foreign_get_in(f, map, "maxLen") : at,
-                                    length ? length : "65535");
-        return status;
-    }
+    while (status == MM_OK && i < MM_COUNT(types) && strcmp(types[i].name, type) != 0)
+        i++;
+    if (status == MM_OK && i == MM_COUNT(types))
+        return mm_node_error(at, f->reader->path, f->err,
+                             "`type: %.60s` is none that milvus-migration takes: text, keyword, string, long, integer, "
+                             "short, byte, boolean, double, float, half_float, scaled_float, object, dense_vector", type);
+    bool text = status == MM_OK && strcmp(types[i].type, "VarChar") == 0;
+    if (status == MM_OK && types[i].otherwise)
+        status = field_text(f, map, text ? "maxLen" : "dims", &size);
     if (status != MM_OK)
         return status;
-    return mm_node_error(at, f->reader->path, f->err,
-                         "`type: %.60s` is none that milvus-migration takes: text, keyword, string, long, integer, "
-                         "short, byte, boolean, double, float, half_float, scaled_float, object, dense_vector", type);
+    if (size == NULL && types[i].otherwise && *types[i].otherwise == '\0')
+        return MM_OK; /* the mapping of the index says it */
+    size = size ? size : types[i].otherwise;
+    char *line = mm_format("%s %s%s%s%s", name, types[i].type, size ? "(" : "", size ? size : "", size ? ")" : "");
+    const char *literal = line ? mm_foreign_literal(f->reader->arena, line) : NULL;
+    const char *copy = literal ? mm_arena_strdup(f->reader->arena, literal) : NULL;
+    free(line);
+    return mm_tree_add(f->reader->arena, list, mm_tree_scalar(f->reader->arena, at, copy)) ? MM_OK
+                                                                                           : mm_foreign_no_memory(f);
 }
 
-static mm_status put_field(mm_foreign *f, const mm_node *map, mm_node *list, mm_node *include, const char **primary)
+/* What put_field fills. */
+typedef struct chosen {
+    mm_node *rules, *types, *include;
+    const char *primary;
+} chosen;
+
+static mm_status put_field(mm_foreign *f, const mm_node *map, chosen *c)
 {
     mm_arena *arena = f->reader->arena;
-    const char *name, *pk;
-    bool is_primary = false;
+    const mm_node *at = mm_foreign_get_in(f, map, "pk");
+    const char *name, *type, *pk = NULL;
+    bool primary = false;
     mm_node *rule = mm_tree_map(arena, map);
-    if (!mm_tree_add(arena, list, rule))
-        return mm_foreign_no_memory(f);
     mm_status status = field_text(f, map, "name", &name);
     if (status == MM_OK)
         status = mm_foreign_put(f, rule, "from", mm_foreign_get_in(f, map, "name"), name);
-    if (status == MM_OK && strcmp(name, "_id") != 0 && !mm_tree_add(arena, include, mm_node_get(rule, "from")))
-        status = mm_foreign_no_memory(f);
-    if (status == MM_OK)
-        status = put_type(f, map, rule);
     if (status == MM_OK)
         status = field_text(f, map, "pk", &pk);
-    if (status != MM_OK || pk == NULL)
+    if (status != MM_OK)
         return status;
-    const mm_node *at = mm_foreign_get_in(f, map, "pk");
-    if (strcasecmp(pk, "true") == 0)
-        is_primary = true;
-    else if (strcasecmp(pk, "false") != 0)
+    if (pk && !mm_value_bool(pk, &primary))
         return mm_node_error(at, f->reader->path, f->err, "`pk` is true or false, not `%.60s`", pk);
-    if (is_primary)
-        *primary = name;
-    return is_primary ? mm_foreign_put(f, rule, "primary", at, "true") : MM_OK;
+    if (primary)
+        c->primary = name;
+    if (primary && (status = mm_foreign_put(f, rule, "primary", at, "true")) != MM_OK)
+        return status;
+    if (!mm_tree_add(arena, c->rules, rule))
+        return mm_foreign_no_memory(f);
+    if (strcmp(name, "_id") != 0)
+        return mm_tree_add(arena, c->include, mm_node_get(rule, "from")) ? put_type(f, map, name, c->types)
+                                                                         : mm_foreign_no_memory(f);
+    status = field_text(f, map, "type", &type);
+    if (status == MM_OK && type && strcmp(type, "keyword") != 0 && strcmp(type, "text") != 0 && strcmp(type, "string") != 0)
+        return mm_node_error(mm_foreign_get_in(f, map, "type"), f->reader->path, f->err,
+                             "`_id` is a text: `type: %.60s` would need each of them to be a number; a job of your own "
+                             "can say source.primary_key: _id_hash", type);
+    return status == MM_OK && mm_foreign_get_in(f, map, "maxLen")
+               ? mm_tree_put(arena, f->source, "id_length", mm_foreign_carry(f, mm_foreign_get_in(f, map, "maxLen")))
+                     ? MM_OK
+                     : mm_foreign_no_memory(f)
+               : status;
 }
 
 /* Without a key of its own a document's _id is it, and comes first. */
 static mm_status put_id(mm_foreign *f, const mm_node *at, mm_node *list)
 {
     mm_node *rule = mm_tree_map(f->reader->arena, at);
-    if (!mm_tree_add(f->reader->arena, list, rule))
-        return mm_foreign_no_memory(f);
     mm_status status = mm_foreign_put(f, rule, "from", at, "_id");
     if (status == MM_OK)
-        status = mm_foreign_put(f, rule, "type", at, "VarChar");
-    if (status == MM_OK)
-        status = mm_foreign_put(f, rule, "max_length", at, "65535");
-    return status == MM_OK ? mm_foreign_put(f, rule, "primary", at, "true") : status;
+        status = mm_foreign_put(f, rule, "primary", at, "true");
+    return status == MM_OK && !mm_tree_add(f->reader->arena, list, rule) ? mm_foreign_no_memory(f) : status;
 }
 
 static mm_status put_fields(mm_foreign *f, mm_node *collection)
 {
     mm_arena *arena = f->reader->arena;
     const mm_node *given = mm_foreign_get(f, "meta.fields");
-    const char *primary = NULL;
     if (given == NULL)
         return mm_node_error(mm_foreign_place(f, "meta.fields"), f->reader->path, f->err,
                              "`meta.fields` is missing: %s needs it", f->mode_name);
-    mm_node *rules = mm_tree_list(arena, given), *list = mm_tree_list(arena, given);
-    mm_node *include = mm_tree_list(arena, given); /* others need not be sent by the server */
-    mm_status status = rules && list && include ? check_fields(f, given) : mm_foreign_no_memory(f);
+    chosen c = {mm_tree_list(arena, given), mm_tree_list(arena, given), mm_tree_list(arena, given), NULL};
+    mm_node *list = mm_tree_list(arena, given);
+    mm_status status = c.rules && c.types && c.include && list ? check_fields(f, given) : mm_foreign_no_memory(f);
     for (size_t i = 0; status == MM_OK && i < given->count; i++)
-        status = put_field(f, given->items[i], rules, include, &primary);
-    if (status == MM_OK && primary == NULL)
+        status = put_field(f, given->items[i], &c);
+    if (status == MM_OK && c.primary == NULL)
         status = put_id(f, given, list);
-    for (size_t i = 0; status == MM_OK && i < rules->count; i++)
-        if (!mm_tree_add(arena, list, rules->items[i]))
+    for (size_t i = 0; status == MM_OK && i < c.rules->count; i++)
+        if (!mm_tree_add(arena, list, c.rules->items[i]))
             status = mm_foreign_no_memory(f);
     if (status == MM_OK)
-        status = mm_foreign_put(f, f->source, "primary_key", given, primary ? primary : "_id");
-    if (status == MM_OK && (!mm_tree_put(arena, collection, "fields", list) ||
-                            !mm_tree_put(arena, f->source, "include", include)))
-        status = mm_foreign_no_memory(f);
-    return status;
+        status = mm_foreign_put(f, f->source, "primary_key", given, c.primary ? c.primary : "_id");
+    bool done = status != MM_OK || mm_tree_put(arena, collection, "fields", list);
+    if (status == MM_OK && done && c.include->count > 0) /* the server need not send others */
+        done = mm_tree_put(arena, f->source, "include", c.include);
+    if (status == MM_OK && done && c.types->count > 0)
+        done = mm_tree_put(arena, f->source, "types", c.types);
+    return status == MM_OK && !done ? mm_foreign_no_memory(f) : status;
 }
 
 /* --- elasticsearch ------------------------------------------------------------------------------------------------ */

@@ -32,6 +32,7 @@ static const mm_option milvus1x_options[] = {
     {.name = "path", .type = MM_OPT_PATH, .help = "the folder"},
     {.name = "meta", .type = MM_OPT_PATH, .help = "metadata"},
     {.name = "mysql", .type = MM_OPT_STRING, .secret = true, .help = "metadata in MySQL"},
+    {.name = "mysql_password", .type = MM_OPT_STRING, .secret = true, .help = "its password"},
     {.name = "tables", .type = MM_OPT_PATHS, .help = "segments"},
     {.name = "partitions", .type = MM_OPT_LIST, .help = "some partitions"},
     {.name = "vector_field", .type = MM_OPT_STRING, .default_value = "vector", .help = "vectors"},
@@ -48,7 +49,9 @@ static const mm_option elastic_options[] = {
     {.name = "ca_fingerprint", .type = MM_OPT_STRING, .help = "fingerprint"},
     {.name = "index", .type = MM_OPT_STRING, .help = "index"},
     {.name = "primary_key", .type = MM_OPT_STRING, .help = "key"},
+    {.name = "id_length", .type = MM_OPT_INT, .help = "length"},
     {.name = "include", .type = MM_OPT_LIST, .help = "fields"},
+    {.name = "types", .type = MM_OPT_LIST, .help = "types"},
     {.name = "page_rows", .type = MM_OPT_INT, .choices = "1..10000", .help = "rows"},
 };
 static const mm_option milvus_options[] = {
@@ -357,24 +360,28 @@ static void an_index_becomes_a_collection_with_exactly_its_fields(void **state)
             LINES("\n  driver: elasticsearch\n", "\n  endpoint: [\"http://e:9200\", \"http://f:9200\"]\n",
                   "\n  username: u\n", "\n  password: \"***\"\n", "\n  ca_file: /ca.crt\n", "\n  ca_fingerprint: ab\n",
                   "\n  index: ix\n", "\n  primary_key: id\n", "\n    from: ix\n    to: new\n", "\n  shards: 2\n",
-                  "\n  consistency: bounded\n", "{from: \"id\", to: \"id\", type: Int64, primary: true}",
-                  "{from: \"data\", to: \"data\", type: FloatVector}",
-                  "{from: \"other\", to: \"other\", type: VarChar, max_length: 60}",
-                  "{from: \"t\", to: \"t\", type: VarChar, max_length: 65535}",
-                  "{from: \"s\", to: \"s\", type: VarChar, max_length: 65535}", "\"i\", type: Int32}", "\"h\", type: Int16}",
-                  "\"b\", type: Int8}", "\"o\", type: Bool}", "\"d\", type: Double}", "\"f\", type: Float}",
-                  "\"g\", type: Float}", "\"k\", type: Float}", "\"j\", type: JSON}"),
+                  "\n  consistency: bounded\n", "{from: \"id\", to: \"id\", primary: true}",
+                  "{from: \"data\", to: \"data\"}", "{from: \"j\", to: \"j\"}",
+                  "\n  include: [\"id\", \"data\", \"other\", \"t\", \"s\", \"i\", \"h\", \"b\", \"o\", \"d\", "
+                  "\"f\", \"g\", \"k\", \"j\"]\n",
+                  "\n  types: [\"id Int64\", \"data FloatVector(512)\", \"other VarChar(60)\", \"t VarChar(65535)\", "
+                  "\"s VarChar(65535)\", \"i Int32\", \"h Int16\", \"b Int8\", \"o Bool\", \"d Double\", \"f Float\", "
+                  "\"g Float\", \"k Float\", \"j JSON\"]\n"),
             NULL);
 }
 
 static void without_a_key_of_its_own_a_document_has_its_id(void **state)
 {
     (void)state;
-    becomes(ES("fields: [{name: data, type: dense_vector, dims: 8}]", URLS),
-            LINES("\n      - {from: \"_id\", to: \"_id\", type: VarChar, primary: true, max_length: 65535}\n"
-                  "      - {from: \"data\"",
+    becomes(ES("fields: [{name: data, type: dense_vector}]", URLS),
+            LINES("\n      - {from: \"_id\", to: \"_id\", primary: true}\n      - {from: \"data\"",
                   "\n  primary_key: _id\n", "\n    from: ix\n    fields", "\n  include: [\"data\"]\n"),
+            LINES("types", "id_length"));
+    becomes(ES("fields: [{name: data, type: dense_vector, dims: 8}, {name: _id, type: keyword, maxLen: 60, pk: true}]", URLS),
+            LINES("{from: \"data\", to: \"data\"}\n      - {from: \"_id\", to: \"_id\", primary: true}\n",
+                  "\n  id_length: 60\n", "\n  primary_key: _id\n", "\n  types: [\"data FloatVector(8)\"]\n"),
             NULL);
+    refused(ES("fields: [{name: _id, type: long, pk: true}]", URLS), "/d/old.yaml:2:60: `_id` is a text: `type: long` would");
 }
 
 static void elasticsearch_is_asked_as_milvus_migration_asks_it(void **state)
@@ -551,11 +558,13 @@ static void mysql_parameters_become_an_address(void **state)
     (void)state;
     mm_job *job = parse(FROM("M2H", "mysql_parameter: {host: 127.0.0.1, user: root, port: 3306, password: 'a@:/$$b', "
                                     "database: milvus}, source_collection: {t: }, data_dir: /o"));
-    assert_string_equal(mm_options_str(job->source, "mysql"), "root:a@:/$$b@tcp(127.0.0.1:3306)/milvus");
+    assert_string_equal(mm_options_str(job->source, "mysql"), "root@tcp(127.0.0.1:3306)/milvus");
+    assert_string_equal(mm_options_str(job->source, "mysql_password"), "a@:/$$b");
     assert_null(strstr(job->text, "a@:/"));
     mm_job_free(job);
     job = parse(FROM("M2H", "mysql_parameter: {host: h}, source_collection: {t: }, data_dir: /o"));
-    assert_string_equal(mm_options_str(job->source, "mysql"), "root:@tcp(h:3306)/milvus");
+    assert_string_equal(mm_options_str(job->source, "mysql"), "root@tcp(h:3306)/milvus");
+    assert_null(mm_options_str(job->source, "mysql_password"));
     mm_job_free(job);
 }
 
@@ -646,7 +655,7 @@ static void secrets_are_hidden_in_the_store_and_found_again(void **state)
         assert_int_equal(mm_job_parse(job->text, path, "", &tables, &again, &err), MM_OK);
         assert_string_equal(again->fingerprint, job->fingerprint);
         assert_string_equal(again->text, job->text);
-        const char *key = i == 0 ? NULL : i == 3 ? "password" : "mysql";
+        const char *key = i == 0 ? NULL : i == 1 ? "mysql" : i == 2 ? "mysql_password" : "password";
         if (key)
             assert_string_equal(mm_options_str(again->source, key), mm_options_str(job->source, key));
         else
