@@ -4,13 +4,14 @@
 
 #include <string.h>
 
+#include "sources/elastic/elastic.h"
 #include "sources/faiss/faiss.h"
 #include "sources/hdf5/hdf5.h"
 #include "sources/tables/tables.h"
 
 static const mm_source_driver *const drivers[] = {
     &mm_source_faiss,   &mm_source_npy, &mm_source_parquet, &mm_source_jsonl, &mm_source_dump,
-    &mm_source_hdf5,
+    &mm_source_hdf5, &mm_source_elasticsearch, &mm_source_opensearch,
 };
 
 const mm_source_driver *const *mm_source_registry(size_t *count)

@@ -32,9 +32,12 @@ static const mm_option options[] = {
     {.name = "dates", .type = MM_OPT_ENUM, .choices = "epoch|text", .default_value = "epoch", .decides = true,
      .help = "date and date_nanos as Int64 (milliseconds, nanoseconds), or as they were written"},
     {.name = "geo", .type = MM_OPT_ENUM, .choices = "json|wkt", .default_value = "json", .decides = true,
-     .help = "geo_point and geo_shape as JSON or as Geometry"},
+     .help = "geo_point and geo_shape as JSON, or as WKT in a VarChar"},
     {.name = "arrays", .type = MM_OPT_ENUM, .choices = "json|array", .default_value = "json", .decides = true,
      .help = "fields with several values as JSON or as Array"},
+    {.name = "nulls", .type = MM_OPT_ENUM, .choices = "auto|nullable|default|reject", .default_value = "auto",
+     .decides = true,
+     .help = "documents without a value: auto: null where the sample has such, else a reject; default: 0, \"\", {}, []"},
     {.name = "explode", .type = MM_OPT_STRING, .decides = true,
      .help = "a nested field with a vector: a row for each of its objects"},
     {.name = "catch_up", .type = MM_OPT_INT, .choices = "0..1000", .default_value = "3",
@@ -86,6 +89,7 @@ static mm_status read_options(mm_source *source, const mm_options *given, mm_err
     choice->dates = mm_options_str(given, "dates");
     choice->geo = mm_options_str(given, "geo");
     choice->arrays = mm_options_str(given, "arrays");
+    choice->nulls = mm_options_str(given, "nulls");
     choice->explode = mm_options_str(given, "explode");
     source->extent_bytes = mm_options_size(given, "extent_bytes");
     source->page_bytes = mm_options_size(given, "page_bytes");
