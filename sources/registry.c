@@ -7,11 +7,13 @@
 #include "sources/elastic/elastic.h"
 #include "sources/faiss/faiss.h"
 #include "sources/hdf5/hdf5.h"
+#include "sources/milvus1x/milvus1x.h"
 #include "sources/tables/tables.h"
 
+/* In the order in which `inspect` asks them. */
 static const mm_source_driver *const drivers[] = {
-    &mm_source_faiss,   &mm_source_npy, &mm_source_parquet, &mm_source_jsonl, &mm_source_dump,
-    &mm_source_hdf5, &mm_source_elasticsearch, &mm_source_opensearch,
+    &mm_source_faiss, &mm_source_milvus1x,      &mm_source_npy,        &mm_source_parquet, &mm_source_jsonl, &mm_source_dump,
+    &mm_source_hdf5,  &mm_source_elasticsearch, &mm_source_opensearch,
 };
 
 const mm_source_driver *const *mm_source_registry(size_t *count)
@@ -43,7 +45,7 @@ static const char *missing_member(const mm_source_driver *driver)
 
 mm_status mm_source_driver_check(const mm_source_driver *driver, mm_error *err)
 {
-    const uint32_t known = MM_SOURCE_SEEK | MM_SOURCE_KEYS | MM_SOURCE_MUTABLE | MM_SOURCE_LIVE;
+    const uint32_t known = MM_SOURCE_SEEK | MM_SOURCE_KEYS | MM_SOURCE_MUTABLE | MM_SOURCE_LIVE | MM_SOURCE_NEWEST_LAST;
     const char *missing = missing_member(driver);
     if (driver->name == NULL || driver->name[0] == '\0')
         return mm_error_set(err, MM_BUG, "a source driver has no name");

@@ -18,7 +18,10 @@ enum {
     /* It may: rows of an extent may be gone when it is read again (no others come, and their order stays), since they
      * were deleted, or changed and so moved to where plan_changes finds them. The primary key tells a row; the option
      * table has `catch_up`, how many passes over the changes are made at most. See docs/savepoints.md. */
-    MM_SOURCE_LIVE = 1 << 3
+    MM_SOURCE_LIVE = 1 << 3,
+    /* Holds one primary key on several rows in its ordinary life, and plans them from old to new: `duplicates` is `last`
+     * unless the job says otherwise. */
+    MM_SOURCE_NEWEST_LAST = 1 << 4
 };
 
 typedef struct mm_source mm_source;

@@ -49,7 +49,7 @@ const char *mm_option_type_name(const mm_option *option)
     return names[option->type];
 }
 
-static const char *const source_words[] = {"seek", "keys", "mutable", "live"};
+static const char *const source_words[] = {"seek", "keys", "mutable", "live", "newest-last"};
 static const char *const sink_words[] = {"idempotent", "rewind",    "atomic",     "ack",      "ordered",
                                          "fence",      "read-back", "duplicates", "nonfinite"};
 

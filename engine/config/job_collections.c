@@ -338,11 +338,16 @@ mm_status mm_job_read_collections(mm_config_reader *reader, const mm_node *list,
         if (collection->from == NULL && list->count > 1)
             return mm_node_error(list->items[i], reader->path, err,
                                  "a collection needs the key `from` where several are listed");
-        if (collection->to || collection->from)
-            names[named_count++] =
-                (named){collection->to ? collection->to : collection->from, list->items[i]};
+        if (collection->from == NULL)
+            continue;
+        const char *to = collection->to ? collection->to : collection->from;
+        char *pair = mm_format("%s -> %s", collection->from, to);
+        names[named_count++] = (named){pair ? mm_arena_strdup(reader->arena, pair) : NULL, list->items[i]};
+        free(pair);
+        if (names[named_count - 1].name == NULL)
+            return no_memory(&c);
     }
     job->collections = collections;
     job->collection_count = list->count;
-    return refuse_twice(&c, names, named_count, "collections go to");
+    return refuse_twice(&c, names, named_count, "collections have");
 }

@@ -21,7 +21,7 @@ static const mm_option job_table[] = {
      .default_value = "count",
      .help = "how the end of a run proves that the target equals the source; {sample: 1000} samples that many rows per task"},
     {.name = "duplicates", .type = MM_OPT_ENUM, .choices = "refuse|first|last|keep", .decides = true,
-     .help = "what happens to a primary key that stands on several rows; default: refuse for Milvus, keep for files"},
+     .help = "what happens to a primary key that stands on several rows; default: refuse for Milvus, keep for files, last where the source is milvus1x"},
 };
 
 static const mm_option source_table[] = {

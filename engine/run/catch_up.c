@@ -150,15 +150,16 @@ static mm_status call_count(void *context, mm_error *err)
     mm_session *session = call->session;
     call->rows = 0;
     for (uint32_t i = 0; i < session->collection_count; i++) {
-        mm_plan_walk former = {session, i};
-        uint64_t rows = 0;
-        mm_status status = session->collections[i].skipped
-                               ? MM_OK
-                               : session->sources->count(session->source, session->collections[i].source, mm_plan_former,
-                                                         &former, &rows, err);
-        if (status != MM_OK)
-            return status;
-        call->rows += rows;
+        const mm_run_collection *collection = &session->collections[i];
+        for (size_t j = 0; !collection->skipped && j < collection->source_count; j++) {
+            mm_plan_walk former = {session, i, j};
+            uint64_t rows = 0;
+            mm_status status = session->sources->count(session->source, collection->sources[j].number, mm_plan_former,
+                                                       &former, &rows, err);
+            if (status != MM_OK)
+                return status;
+            call->rows += rows;
+        }
     }
     return MM_OK;
 }

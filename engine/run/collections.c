@@ -3,6 +3,7 @@
 #include "run/collections.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -57,25 +58,29 @@ static mm_index_mode parse_index_mode(const char *text)
     return MM_INDEX_AUTO;
 }
 
-static mm_status resolve_partitions(mm_session *session, const mm_job_collection *rule, mm_run_collection *out,
-                                    mm_error *err)
+/* Target partitions of `from`, behind those that are there already. */
+static mm_status resolve_partitions(mm_session *session, const mm_job_collection *rule, const mm_collection *from,
+                                    mm_run_collection *out, mm_error *err)
 {
-    size_t count = out->from->partition_count > 0 ? out->from->partition_count : 1;
-    const char **names = mm_arena_array(&session->arena, count, sizeof(*names));
-    if (names == NULL)
+    size_t before = out->sink.partition_count, count = from->partition_count > 0 ? from->partition_count : 1;
+    const char **all = mm_arena_array(&session->arena, before + count, sizeof(*all));
+    if (all == NULL)
         return no_memory(err);
+    if (before > 0)
+        memcpy(all, out->sink.partitions, before * sizeof(*all));
+    const char **names = all + before;
     for (size_t i = 0; i < count; i++) {
-        names[i] = out->from->partition_count > 0 ? out->from->partitions[i] : NULL;
+        names[i] = from->partition_count > 0 ? from->partitions[i] : NULL;
         for (size_t j = 0; rule && names[i] && j < rule->partition_count; j++)
-            if (strcmp(rule->partition_from[j], out->from->partitions[i]) == 0)
+            if (strcmp(rule->partition_from[j], from->partitions[i]) == 0)
                 names[i] = rule->partition_to[j];
         if (rule && rule->partition)
             names[i] = rule->partition;
         if (names[i] && strcmp(names[i], MM_DEFAULT_PARTITION) == 0)
             names[i] = NULL;
     }
-    out->sink.partitions = names;
-    out->sink.partition_count = count;
+    out->sink.partitions = all;
+    out->sink.partition_count = before + count;
     return MM_OK;
 }
 
@@ -146,14 +151,38 @@ static const char *mapping_text(mm_session *session, const mm_run_collection *co
     return copy;
 }
 
+/* The source that a partition of the collection comes from. */
+static const mm_run_source *find_part(const mm_run_collection *collection, uint32_t partition)
+{
+    size_t at = collection->source_count - 1;
+    while (at > 0 && collection->sources[at].first_partition > partition)
+        at--;
+    return &collection->sources[at];
+}
+
+static mm_status add_source(mm_session *session, uint32_t source, mm_run_collection *out, mm_error *err)
+{
+    mm_run_source *sources = mm_arena_array(&session->arena, out->source_count + 1, sizeof(*sources));
+    if (sources == NULL)
+        return no_memory(err);
+    if (out->source_count > 0)
+        memcpy(sources, out->sources, out->source_count * sizeof(*sources));
+    sources[out->source_count] = (mm_run_source){source, (uint32_t)out->sink.partition_count};
+    out->sources = sources;
+    out->source_count++;
+    return MM_OK;
+}
+
 static mm_status resolve_one(mm_session *session, const mm_job_collection *rule, uint32_t source, mm_run_collection *out,
                              mm_error *err)
 {
-    out->source = source;
     out->from = &session->catalog.collections[source];
+    mm_status status = add_source(session, source, out, err);
+    if (status != MM_OK)
+        return status;
     const char *name = rule && rule->to ? rule->to : out->from->schema.name;
-    mm_status status = mm_mapping_build(&session->arena, &out->from->schema, rule ? rule->fields : NULL,
-                                        rule ? rule->field_count : 0, name, &out->mapping, err);
+    status = mm_mapping_build(&session->arena, &out->from->schema, rule ? rule->fields : NULL,
+                              rule ? rule->field_count : 0, name, &out->mapping, err);
     if (status != MM_OK)
         return status;
     out->sink.name = name;
@@ -162,7 +191,7 @@ static mm_status resolve_one(mm_session *session, const mm_job_collection *rule,
     out->sink.load = rule ? rule->load : true;
     out->sink.rows = out->from->rows;
     out->sink.verify = session->job->verify != MM_VERIFY_NONE;
-    status = resolve_partitions(session, rule, out, err);
+    status = resolve_partitions(session, rule, out->from, out, err);
     if (status == MM_OK)
         status = resolve_index(session, rule, out, err);
     if (status == MM_OK)
@@ -175,14 +204,167 @@ static mm_status resolve_one(mm_session *session, const mm_job_collection *rule,
     return out->mapping_text ? MM_OK : no_memory(err);
 }
 
-static mm_status check_targets(const mm_session *session, mm_error *err)
+/* ---- several collections into one ---- */
+
+static bool same_text(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+static bool same_field(const mm_field *a, const mm_field *b)
+{
+    return strcmp(a->name, b->name) == 0 && a->type == b->type && a->element_type == b->element_type && a->dim == b->dim &&
+           a->max_length == b->max_length && a->max_capacity == b->max_capacity && a->primary == b->primary &&
+           a->auto_id == b->auto_id && a->nullable == b->nullable && a->partition_key == b->partition_key &&
+           a->dynamic == b->dynamic;
+}
+
+/* Batches of both go through one mapping: the fields have to be the same before it. */
+static mm_status check_same_schema(const mm_session *session, const mm_job_collection *rule, const mm_run_collection *into,
+                                   const mm_collection *from, mm_error *err)
+{
+    const mm_schema *a = &into->from->schema, *b = &from->schema;
+    size_t at = 0;
+    while (at < a->field_count && at < b->field_count && same_field(&a->fields[at], &b->fields[at]))
+        at++;
+    if (at == a->field_count && at == b->field_count)
+        return MM_OK;
+    const char *field = at < b->field_count ? b->fields[at].name : a->fields[at].name;
+    return mm_error_set(err, MM_CONFIG, "%s:%d: `%s` cannot go to `%s` too: its field `%s` is not as in `%s`, and only "
+                        "collections of the same fields can be merged", session->job->path, rule->line, b->name,
+                        into->sink.name, field, a->name);
+}
+
+/* What holds for the target's collection is said once, or twice the same. */
+static const char *different_key(const mm_job_collection *a, const mm_job_collection *b)
+{
+    bool fields = a->field_count != b->field_count, index = a->index_count != b->index_count || !same_text(a->index_mode, b->index_mode);
+    for (size_t i = 0; !fields && i < a->field_count; i++)
+        fields = !same_text(a->fields[i].from, b->fields[i].from) || !same_text(a->fields[i].to, b->fields[i].to) ||
+                 a->fields[i].type != b->fields[i].type || a->fields[i].primary != b->fields[i].primary ||
+                 a->fields[i].max_length != b->fields[i].max_length;
+    for (size_t i = 0; !index && i < a->index_count; i++)
+        index = !same_text(a->indexes[i].field, b->indexes[i].field) || !same_text(a->indexes[i].index_type, b->indexes[i].index_type) ||
+                !same_text(a->indexes[i].metric_type, b->indexes[i].metric_type) || !same_text(a->indexes[i].params, b->indexes[i].params);
+    return fields ? "fields" : index ? "index" : !same_text(a->if_exists, b->if_exists) ? "if_exists" : a->load != b->load ? "load" : NULL;
+}
+
+/* One collection in the place of all that are merged: names joined, rows and bytes added up. */
+static mm_status join_sources(mm_session *session, mm_run_collection *out, const mm_collection *from, mm_error *err)
+{
+    mm_collection *all = mm_arena_alloc(&session->arena, sizeof(*all));
+    char *names = mm_format("%s + %s", out->from->schema.name, from->schema.name);
+    if (all == NULL || names == NULL) {
+        free(names);
+        return no_memory(err);
+    }
+    *all = *out->from;
+    all->schema.name = mm_arena_strdup(&session->arena, names);
+    free(names);
+    bool known = all->rows != MM_ROWS_UNKNOWN && from->rows != MM_ROWS_UNKNOWN;
+    all->rows = known ? all->rows + from->rows : MM_ROWS_UNKNOWN;
+    all->bytes += from->bytes;
+    all->rows_exact = all->rows_exact && from->rows_exact;
+    all->unique_keys = false;
+    all->partitions = NULL; /* numbered by mm_run_source */
+    all->partition_count = 0;
+    out->from = all;
+    out->sink.rows = all->rows;
+    return all->schema.name ? MM_OK : no_memory(err);
+}
+
+static mm_status merge(mm_session *session, const mm_job_collection *first, const mm_job_collection *rule, uint32_t source,
+                       mm_run_collection *into, mm_error *err)
+{
+    const mm_collection *from = &session->catalog.collections[source];
+    const char *key = different_key(first, rule);
+    for (size_t i = 0; i < into->source_count; i++)
+        if (into->sources[i].number == source)
+            return mm_error_set(err, MM_CONFIG, "%s:%d: `%s` goes to `%s` twice", session->job->path, rule->line,
+                                from->schema.name, into->sink.name);
+    if (key)
+        return mm_error_set(err, MM_CONFIG, "%s:%d: `%s` of `%s` is not as in line %d, and both go to `%s`", session->job->path,
+                            rule->line, key, from->schema.name, first->line, into->sink.name);
+    mm_status status = check_same_schema(session, rule, into, from, err);
+    if (status == MM_OK)
+        status = add_source(session, source, into, err);
+    if (status == MM_OK)
+        status = resolve_partitions(session, rule, from, into, err);
+    if (status == MM_OK)
+        status = join_sources(session, into, from, err);
+    if (status != MM_OK)
+        return status;
+    into->mapping_text = mapping_text(session, into);
+    return into->mapping_text ? MM_OK : no_memory(err);
+}
+
+/* The collection of that name among those that are resolved, and the rule that made it. */
+static mm_run_collection *find_target(mm_session *session, const char *name)
 {
     for (size_t i = 0; i < session->collection_count; i++)
-        for (size_t j = 0; j < i; j++)
-            if (strcmp(session->collections[i].sink.name, session->collections[j].sink.name) == 0)
-                return mm_error_set(err, MM_CONFIG, "two collections go to `%s`: merging is not supported yet",
-                                    session->collections[i].sink.name);
-    return MM_OK;
+        if (strcmp(session->collections[i].sink.name, name) == 0)
+            return &session->collections[i];
+    return NULL;
+}
+
+mm_extent mm_collections_extent(const mm_run_collection *collection, const mm_task *task)
+{
+    const mm_run_source *source = find_part(collection, task->partition);
+    return (mm_extent){.collection = source->number, .partition = task->partition - source->first_partition,
+                       .rows = task->rows, .bytes = task->bytes, .spec = task->spec, .spec_size = task->spec_size};
+}
+
+const char *mm_collections_source_name(const mm_session *session, const mm_run_collection *collection, uint32_t partition)
+{
+    return session->catalog.collections[find_part(collection, partition)->number].schema.name;
+}
+
+mm_status mm_collections_fingerprint(mm_session *session, const mm_run_collection *collection, mm_arena *arena,
+                                     const char **out, mm_error *err)
+{
+    mm_buffer text = MM_BUFFER_INIT;
+    mm_status status = MM_OK;
+    for (size_t i = 0; status == MM_OK && i < collection->source_count; i++) {
+        char one[MM_FINGERPRINT_MAX];
+        uint32_t number = collection->sources[i].number;
+        status = session->sources->fingerprint(session->source, number, one, err);
+        if (status == MM_OK && collection->source_count > 1)
+            mm_buffer_printf(&text, "%s%s: ", i > 0 ? "; " : "", session->catalog.collections[number].schema.name);
+        if (status == MM_OK)
+            mm_buffer_printf(&text, "%s", one);
+    }
+    const char *copy = status == MM_OK && !text.failed ? mm_arena_strdup(arena, text.data ? text.data : "") : NULL;
+    mm_buffer_free(&text);
+    if (status == MM_OK && copy == NULL)
+        return no_memory(err);
+    if (status == MM_OK)
+        *out = copy;
+    return status;
+}
+
+typedef struct numbering {
+    uint32_t first_partition;
+    mm_extent_fn emit;
+    void *context;
+} numbering;
+
+static mm_status number_extent(void *context, const mm_extent *extent, mm_error *err)
+{
+    const numbering *n = context;
+    mm_extent numbered = *extent;
+    numbered.partition += n->first_partition;
+    return n->emit(n->context, &numbered, err);
+}
+
+mm_status mm_collections_plan(mm_session *session, const mm_run_collection *collection, mm_extent_fn emit, void *context,
+                              mm_error *err)
+{
+    mm_status status = MM_OK;
+    for (size_t i = 0; status == MM_OK && i < collection->source_count; i++) {
+        numbering n = {collection->sources[i].first_partition, emit, context};
+        status = session->sources->plan(session->source, collection->sources[i].number, number_extent, &n, err);
+    }
+    return status;
 }
 
 mm_status mm_collections_resolve(mm_session *session, mm_error *err)
@@ -194,16 +376,27 @@ mm_status mm_collections_resolve(mm_session *session, mm_error *err)
     if (session->collections == NULL || session->sink_collections == NULL)
         return no_memory(err);
     memset(session->collections, 0, (count + 1) * sizeof(mm_run_collection));
-    session->collection_count = count;
+    const mm_job_collection **rules = mm_arena_array(&session->arena, count + 1, sizeof(*rules));
+    if (rules == NULL)
+        return no_memory(err);
     for (size_t i = 0; i < count; i++) {
         const mm_job_collection *rule = job->collection_count > 0 ? &job->collections[i] : NULL;
         uint32_t source = (uint32_t)i;
         mm_status status = rule ? find_source(session, rule, &source, err) : MM_OK;
-        if (status == MM_OK)
-            status = resolve_one(session, rule, source, &session->collections[i], err);
         if (status != MM_OK)
             return status;
-        session->sink_collections[i] = session->collections[i].sink;
+        const char *name = rule && rule->to ? rule->to : session->catalog.collections[source].schema.name;
+        mm_run_collection *there = find_target(session, name);
+        size_t at = there ? (size_t)(there - session->collections) : session->collection_count;
+        if (there && rule == NULL)
+            return mm_error_set(err, MM_CONFIG, "the source has two collections `%s`", name);
+        if (there == NULL)
+            rules[session->collection_count++] = rule;
+        status = there ? merge(session, rules[at], rule, source, there, err)
+                       : resolve_one(session, rule, source, &session->collections[at], err);
+        if (status != MM_OK)
+            return status;
+        session->sink_collections[at] = session->collections[at].sink;
     }
-    return check_targets(session, err);
+    return MM_OK;
 }

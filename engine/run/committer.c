@@ -55,11 +55,10 @@ mm_status mm_rejects_append(mm_session *session, const char *lines, size_t size,
     return MM_OK;
 }
 
-void mm_rejects_format(mm_buffer *out, const mm_run_collection *collection, const mm_task *task,
-                       const mm_reject *reject)
+void mm_rejects_format(mm_buffer *out, const char *collection, const mm_task *task, const mm_reject *reject)
 {
     mm_buffer_printf(out, "{\"collection\":");
-    mm_json_text(out, collection->from->schema.name);
+    mm_json_text(out, collection);
     mm_buffer_printf(out, ",\"task\":%" PRIu64 ",\"row\":%" PRIu64 ",\"key\":", task->id, reject->row);
     mm_json_text(out, reject->key);
     mm_buffer_append(out, ",\"field\":", 9);

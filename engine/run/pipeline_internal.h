@@ -93,8 +93,7 @@ void mm_command_queue_take(mm_command_queue *queue, mm_core_command **items, siz
 
 /* Appends dead-letter lines and makes them durable; session->rejects_size is the new length. */
 mm_status mm_rejects_append(mm_session *session, const char *lines, size_t size, mm_error *err);
-/* One NDJSON line for a rejected row. */
-void mm_rejects_format(mm_buffer *out, const mm_run_collection *collection, const mm_task *task,
-                       const mm_reject *reject);
+/* One NDJSON line for a rejected row. collection: the source's. */
+void mm_rejects_format(mm_buffer *out, const char *collection, const mm_task *task, const mm_reject *reject);
 
 #endif

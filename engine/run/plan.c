@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "base/log.h"
+#include "run/collections.h"
 #include "run/thinning.h"
 
 typedef struct planning {
@@ -47,8 +48,8 @@ static mm_status plan_collection(planning *plan, mm_error *err)
 {
     mm_session *session = plan->session;
     mm_run_collection *collection = &session->collections[plan->collection];
-    char fingerprint[MM_FINGERPRINT_MAX];
-    mm_status status = session->sources->fingerprint(session->source, collection->source, fingerprint, err);
+    const char *fingerprint = NULL;
+    mm_status status = mm_collections_fingerprint(session, collection, &session->arena, &fingerprint, err);
     if (status != MM_OK)
         return status;
     mm_plan_collection record = {.id = plan->collection, .source_name = collection->from->schema.name,
@@ -60,7 +61,7 @@ static mm_status plan_collection(planning *plan, mm_error *err)
         return status;
     if (!collection->from->rows_exact)
         plan->run->rows_total = MM_COUNT_UNKNOWN;
-    return session->sources->plan(session->source, collection->source, add_extent, plan, err);
+    return mm_collections_plan(session, collection, add_extent, plan, err);
 }
 
 static void take_totals(mm_session *session)

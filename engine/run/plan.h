@@ -14,10 +14,12 @@ mm_status mm_plan_recall(mm_session *session, mm_error *err);
 /* Fences as the store has them now: a pipeline before this one moved them. */
 mm_status mm_plan_recall_fences(mm_session *session, mm_error *err);
 
-/* The extents of collection `at` that were planned so far, as a mm_extent_walk wants them. */
+/* The extents of collection `at` that come from its source number `source` and were planned so far, as a mm_extent_walk
+ * wants them. */
 typedef struct mm_plan_walk {
     mm_session *session;
     uint32_t at;
+    size_t source;
 } mm_plan_walk;
 mm_status mm_plan_former(void *context, mm_extent_fn each, void *each_context, mm_error *err);
 

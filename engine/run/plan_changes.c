@@ -3,6 +3,7 @@
 
 #include "base/failpoint.h"
 #include "base/log.h"
+#include "run/collections.h"
 #include "run/plan.h"
 
 mm_status mm_plan_recall_fences(mm_session *session, mm_error *err)
@@ -34,8 +35,10 @@ static mm_status walk_task(void *context, const mm_task *task, mm_error *err)
     const walk *w = context;
     if (task->collection != w->of->at)
         return MM_OK;
-    mm_extent extent = {.collection = w->of->session->collections[w->of->at].source, .partition = task->partition,
-                        .rows = task->rows, .bytes = task->bytes, .spec = task->spec, .spec_size = task->spec_size};
+    const mm_run_collection *collection = &w->of->session->collections[w->of->at];
+    mm_extent extent = mm_collections_extent(collection, task);
+    if (extent.collection != collection->sources[w->of->source].number)
+        return MM_OK;
     return w->each(w->context, &extent, err);
 }
 
@@ -50,7 +53,7 @@ mm_status mm_plan_former(void *context, mm_extent_fn each, void *each_context, m
 
 typedef struct found {
     mm_session *session;
-    uint32_t collection;
+    uint32_t collection, first_partition;
     bool plan; /* else they are only counted */
     uint64_t tasks, rows, bytes;
 } found;
@@ -65,7 +68,7 @@ static mm_status add_extent(void *context, const mm_extent *extent, mm_error *er
         return MM_OK;
     if (extent->spec_size > MM_EXTENT_SPEC_MAX)
         return mm_error_set(err, MM_BUG, "an extent's description has %zu bytes", extent->spec_size);
-    mm_task task = {.kind = MM_TASK_CHANGE, .collection = f->collection, .partition = extent->partition,
+    mm_task task = {.kind = MM_TASK_CHANGE, .collection = f->collection, .partition = f->first_partition + extent->partition,
                     .rows = extent->rows, .bytes = extent->bytes, .spec = extent->spec,
                     .spec_size = extent->spec_size};
     return f->session->stores->plan_task(f->session->store, &task, err);
@@ -76,11 +79,14 @@ static mm_status find_changes(found *f, mm_error *err)
     mm_session *session = f->session;
     mm_status status = MM_OK;
     for (uint32_t i = 0; status == MM_OK && i < session->collection_count; i++) {
-        mm_plan_walk former = {session, i};
+        const mm_run_collection *collection = &session->collections[i];
         f->collection = i;
-        if (!session->collections[i].skipped)
-            status = session->sources->plan_changes(session->source, session->collections[i].source, mm_plan_former,
-                                                    &former, add_extent, f, err);
+        for (size_t j = 0; status == MM_OK && !collection->skipped && j < collection->source_count; j++) {
+            mm_plan_walk former = {session, i, j};
+            f->first_partition = collection->sources[j].first_partition;
+            status = session->sources->plan_changes(session->source, collection->sources[j].number, mm_plan_former, &former,
+                                                    add_extent, f, err);
+        }
     }
     return status;
 }

@@ -181,14 +181,16 @@ mm_status mm_session_open_sink(mm_session *session, uint32_t run, mm_error *err)
 
 static mm_status compare_fingerprint(mm_session *session, const mm_plan_collection *plan, mm_error *err)
 {
-    char now[MM_FINGERPRINT_MAX];
+    const char *now = NULL;
+    mm_arena arena = MM_ARENA_INIT;
     const mm_run_collection *collection = &session->collections[plan->id];
-    mm_status status = session->sources->fingerprint(session->source, collection->source, now, err);
+    mm_status status = mm_collections_fingerprint(session, collection, &arena, &now, err);
     if (status == MM_OK && strcmp(now, plan->source_fingerprint) != 0)
         status = mm_error_set(err, MM_CHANGED,
                               "source `%s` changed since the plan: was %s, is %s; restore it, or `mmresume reset %s` "
                               "and run again",
                               plan->source_name, plan->source_fingerprint, now, session->record.name);
+    mm_arena_free(&arena);
     return status;
 }
 

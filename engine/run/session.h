@@ -12,10 +12,17 @@
 #include "sinks/sink.h"
 #include "sources/source.h"
 
+/* A collection of the source that goes into a collection of the job. */
+typedef struct mm_run_source {
+    uint32_t number;          /* index in the catalog */
+    uint32_t first_partition; /* number of its first partition among those of the job's collection */
+} mm_run_source;
+
 /* One collection of the job: where it comes from, what it becomes. */
 typedef struct mm_run_collection {
-    uint32_t source; /* index in the catalog */
-    const mm_collection *from;
+    mm_run_source *sources; /* usually one; several are merged, in this order */
+    size_t source_count;
+    const mm_collection *from; /* as the catalog has it; of several: the first one's schema, names and rows together */
     mm_mapping *mapping;
     const char *mapping_text; /* canonical: compared on resume, so that the plan's stays in force */
     mm_sink_collection sink;

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/json_text.h"
+#include "run/collections.h"
 #include "run/progress.h"
 #include "run/run.h"
 #include "run/session.h"
@@ -306,7 +307,7 @@ mm_status mm_run_plan(const mm_run_args *args, mm_buffer *out, mm_error *err)
         mm_buffer_printf(out, "%s: %s -> %s\n", session.job->name, session.job->source_driver, session.job->target_driver);
     for (size_t i = 0; status == MM_OK && i < session.collection_count; i++) {
         extent_sum sum = {0};
-        status = session.sources->plan(session.source, session.collections[i].source, sum_extent, &sum, err);
+        status = mm_collections_plan(&session, &session.collections[i], sum_extent, &sum, err);
         if (status != MM_OK)
             break;
         if (args->json && i > 0)

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "base/log.h"
+#include "run/collections.h"
 #include "run/duplicates.h"
 
 typedef struct scan {
@@ -23,6 +24,8 @@ mm_duplicates mm_thinning_policy(const mm_session *session)
 {
     if (session->job->duplicates != MM_DUP_DEFAULT)
         return session->job->duplicates;
+    if (session->sources->capabilities & MM_SOURCE_NEWEST_LAST)
+        return MM_DUP_LAST;
     return session->sinks->capabilities & MM_SINK_DUPLICATES ? MM_DUP_KEEP : MM_DUP_REFUSE;
 }
 
@@ -43,8 +46,7 @@ static mm_status scan_task(void *context, const mm_task *task, mm_error *err)
     if (task->collection != s->collection)
         return MM_OK;
     const mm_source_driver *sources = s->session->sources;
-    mm_extent extent = {.collection = s->session->collections[s->collection].source, .partition = task->partition,
-                        .rows = task->rows, .bytes = task->bytes, .spec = task->spec, .spec_size = task->spec_size};
+    mm_extent extent = mm_collections_extent(&s->session->collections[s->collection], task);
     mm_reader *reader = NULL;
     mm_status status = sources->read_open(s->session->source, &extent, NULL, s->mode, &reader, err);
     if (status != MM_OK)

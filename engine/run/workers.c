@@ -8,6 +8,7 @@
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "run/attend.h"
+#include "run/collections.h"
 #include "run/pipeline_internal.h"
 #include "run/thin.h"
 
@@ -40,8 +41,9 @@ static mm_status add_rejects(const reading *r, mm_flow *flow, const mm_reject *r
 {
     if (!mm_pipeline_copies(r->p))
         return MM_OK; /* the copy has written them */
+    const char *name = mm_collections_source_name(r->p->session, r->collection, r->slot->task.partition);
     for (size_t i = 0; i < count; i++)
-        mm_rejects_format(&flow->rejects, r->collection, &r->slot->task, &rejects[i]);
+        mm_rejects_format(&flow->rejects, name, &r->slot->task, &rejects[i]);
     return flow->rejects.failed ? mm_error_set(err, MM_NO_MEMORY, "out of memory for rejects") : MM_OK;
 }
 
@@ -213,9 +215,7 @@ static mm_status read_task(mm_pipeline *p, const mm_core_command *command, mm_er
     reading r = {.p = p, .slot = slot, .slot_number = command->slot, .dumper = command->count,
                  .row = command->cursor.row,
                  .boundary = command->boundary, .collection = &session->collections[slot->task.collection]};
-    mm_extent extent = {.collection = r.collection->source, .partition = slot->task.partition,
-                        .rows = slot->task.rows, .bytes = slot->task.bytes, .spec = slot->task.spec,
-                        .spec_size = slot->task.spec_size};
+    mm_extent extent = mm_collections_extent(r.collection, &slot->task);
     mm_status status = may_hand_over(&r) ? hand_over(&r, &extent, err) : MM_END;
     if (status == MM_OK)
         return check_extent_end(&r, err);

@@ -80,7 +80,7 @@ static bool is_one_of(const char *word, const char *const *words)
 static const char *metric_of(const mm_field *field)
 {
     static const char *const dense[] = {"L2", "IP", "COSINE", NULL};
-    static const char *const binary[] = {"HAMMING", "JACCARD", NULL};
+    static const char *const binary[] = {"HAMMING", "JACCARD", "SUBSTRUCTURE", "SUPERSTRUCTURE", NULL};
     static const char *const sparse[] = {"IP", "BM25", NULL};
     const char *const *known = field->type == MM_TYPE_BINARY_VECTOR           ? binary
                                : field->type == MM_TYPE_SPARSE_FLOAT_VECTOR ? sparse
@@ -94,11 +94,23 @@ static const char *metric_of(const mm_field *field)
     return usual;
 }
 
+/* Metrics that only a comparison with every row serves, and not every server: HAMMING is the way out. */
+static bool is_structure(const char *metric)
+{
+    static const char *const metrics[] = {"SUBSTRUCTURE", "SUPERSTRUCTURE", NULL};
+    return is_one_of(metric, metrics);
+}
+
 /* What to try in turn when nothing is prescribed: servers differ in what they have for which type. */
 static size_t automatic_choices(const mm_field *field, index_choice out[4])
 {
     const char *metric = metric_of(field);
     size_t n = 0;
+    if (is_structure(metric)) {
+        out[n++] = (index_choice){"BIN_FLAT", metric, NULL, NULL};
+        out[n++] = (index_choice){"BIN_FLAT", "HAMMING", NULL, NULL};
+        return n;
+    }
     out[n++] = (index_choice){"AUTOINDEX", metric, NULL, NULL};
     if (field->type == MM_TYPE_BINARY_VECTOR) {
         out[n++] = (index_choice){"BIN_IVF_FLAT", metric, "{\"nlist\":1024}", NULL};
@@ -117,7 +129,7 @@ static size_t temporary_choices(const mm_sink *sink, const mm_field *field, size
                                 index_choice out[5])
 {
     char prefix[64];
-    const char *metric = metric_of(field);
+    const char *metric = is_structure(metric_of(field)) ? "HAMMING" : metric_of(field);
     mm_milvus_index_prefix(sink, prefix);
     snprintf(name, 96, "%s%zu", prefix, number);
     if (field->type == MM_TYPE_BINARY_VECTOR)
