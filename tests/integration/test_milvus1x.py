@@ -228,7 +228,7 @@ def objects_of_a_store_are_read_as_files_are(work):
 
 
 def a_whole_server_moves_into_milvus_2(work):
-    names = ("split", "moved", "types", "hamming", "jaccard", "tanimoto", "inside", "empty", "hollow", "narrow", "holes")
+    names = ("split", "moved", "hamming", "tanimoto", "inside", "empty")
     work.run("served", [{"from": name, "index": "source"} for name in names],
              target={"driver": "milvus", "endpoint": work.server.uri}, more={"limits": {"patience": "120s"}})
     work.ended("served")
