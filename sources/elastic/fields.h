@@ -6,7 +6,7 @@
 #include "base/util.h"
 #include "formats/json_parse.h"
 #include "sources/elastic/dates.h"
-#include "sources/elastic/internal.h"
+#include "sources/elastic/documents.h"
 
 /* How a value is read. Elasticsearch takes an array of one for the value in it, and so does this. */
 typedef enum mm_elastic_kind {

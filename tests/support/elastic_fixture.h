@@ -3,7 +3,7 @@
 #ifndef MM_TEST_ELASTIC_FIXTURE_H
 #define MM_TEST_ELASTIC_FIXTURE_H
 
-#include "sources/elastic/internal.h"
+#include "sources/elastic/documents.h"
 
 typedef struct elastic_fixture {
     mm_arena arena;
