@@ -38,11 +38,13 @@ typedef struct mm_milvus1x_content {
     uint64_t without_deleted; /* segments that have no file deleted_docs */
 } mm_milvus1x_content;
 
-/* What source.path, meta, mysql and tables name. Borrowed strings. */
+/* What source.path, meta, mysql, tables and partitions name. Borrowed strings. */
 typedef struct mm_milvus1x_where {
     const char *path, *meta, *mysql; /* NULL: not given */
     const char *const *roots;        /* folders of collections' folders */
     size_t root_count;
+    const char *const *partitions; /* tags of those that are wanted; count 0: all */
+    size_t partition_count;
     const mm_options *options; /* of the storage; NULL: defaults */
 } mm_milvus1x_where;
 

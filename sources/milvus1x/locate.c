@@ -48,7 +48,7 @@ static mm_status load_from_folder(const mm_milvus1x_where *where, mm_milvus1x_me
                         "meta.json elsewhere, source.mysql a database", where->path, first.text);
 }
 
-mm_status mm_milvus1x_meta_load(const mm_milvus1x_where *where, mm_milvus1x_meta *meta, mm_error *err)
+static mm_status load(const mm_milvus1x_where *where, mm_milvus1x_meta *meta, mm_error *err)
 {
     if (where->mysql != NULL)
         return mm_milvus1x_meta_mysql(where->options, meta, err);
@@ -60,6 +60,12 @@ mm_status mm_milvus1x_meta_load(const mm_milvus1x_where *where, mm_milvus1x_meta
     bool json = length > 5 && strcasecmp(where->meta + length - 5, ".json") == 0;
     return json ? mm_milvus1x_meta_json(where->meta, where->options, meta, err)
                 : mm_milvus1x_meta_sqlite(where->meta, where->options, meta, err);
+}
+
+mm_status mm_milvus1x_meta_load(const mm_milvus1x_where *where, mm_milvus1x_meta *meta, mm_error *err)
+{
+    mm_status status = load(where, meta, err);
+    return status == MM_OK ? mm_milvus1x_meta_choose(meta, where->partitions, where->partition_count, err) : status;
 }
 
 mm_status mm_milvus1x_meta_identity(const mm_milvus1x_where *where, const char *name, mm_buffer *out, mm_error *err)

@@ -30,6 +30,40 @@ const char *mm_milvus1x_file_type_name(int64_t file_type)
     return file_type >= 0 && file_type < (int64_t)MM_COUNT(names) ? names[file_type] : "unknown";
 }
 
+static bool is_among(const char *tag, const char *const *tags, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(tags[i], tag) == 0)
+            return true;
+    return false;
+}
+
+static bool has_partition(const mm_milvus1x_meta *meta, const char *tag)
+{
+    for (size_t i = 0; i < meta->collection_count; i++)
+        for (size_t j = 0; j < meta->collections[i].partition_count; j++)
+            if (strcmp(meta->collections[i].partitions[j].tag, tag) == 0)
+                return true;
+    return false;
+}
+
+mm_status mm_milvus1x_meta_choose(mm_milvus1x_meta *meta, const char *const *tags, size_t count, mm_error *err)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!has_partition(meta, tags[i]))
+            return mm_error_set(err, MM_CONFIG, "%s: no collection has the partition `%.200s` (source.partitions)",
+                                meta->name, tags[i]);
+    for (size_t i = 0; count > 0 && i < meta->collection_count; i++) {
+        mm_milvus1x_collection *c = &meta->collections[i];
+        size_t kept = 0;
+        for (size_t j = 0; j < c->partition_count; j++)
+            if (is_among(c->partitions[j].tag, tags, count))
+                c->partitions[kept++] = c->partitions[j];
+        c->partition_count = kept;
+    }
+    return MM_OK;
+}
+
 void mm_milvus1x_meta_free(mm_milvus1x_meta *meta)
 {
     free(meta->table_rows);

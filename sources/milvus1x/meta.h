@@ -136,6 +136,11 @@ mm_status mm_milvus1x_meta_file(mm_milvus1x_meta *meta, const mm_milvus1x_file_r
  * are told in the log and left out. */
 mm_status mm_milvus1x_meta_finish(mm_milvus1x_meta *meta, mm_error *err) MM_MUST_USE;
 
+/* Keeps only those partitions of every collection, by their tags; a collection may then have none. count 0: keeps all.
+ * MM_CONFIG names one that no collection has. */
+mm_status mm_milvus1x_meta_choose(mm_milvus1x_meta *meta, const char *const *tags, size_t count,
+                                  mm_error *err) MM_MUST_USE;
+
 void mm_milvus1x_meta_free(mm_milvus1x_meta *meta);
 
 /* Below 0: a is older than b. */

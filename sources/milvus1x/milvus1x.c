@@ -43,6 +43,8 @@ static const mm_option options[] = {
     MM_MILVUS1X_MYSQL_OPTIONS,
     {.name = "tables", .type = MM_OPT_PATHS,
      .help = "the folders that hold the collections' folders, all of them; default: db/tables of path"},
+    {.name = "partitions", .type = MM_OPT_LIST, .decides = true,
+     .help = "only these partitions of the collections, by their tags; _default: what is in none; default: all"},
     {.name = "id_field", .type = MM_OPT_STRING, .default_value = "id", .decides = true,
      .help = "name of the field that holds the ids"},
     {.name = "vector_field", .type = MM_OPT_STRING, .default_value = "vector", .decides = true,
@@ -102,6 +104,7 @@ static mm_status read_options(mm_source *source, const mm_options *values, mm_er
     *where = (mm_milvus1x_where){.path = given(values, "path"), .meta = given(values, "meta"),
                                  .mysql = given(values, "mysql"), .options = values};
     where->root_count = mm_options_list(values, "tables", &where->roots);
+    where->partition_count = mm_options_list(values, "partitions", &where->partitions);
     source->id_field = mm_options_str(values, "id_field");
     source->vector_field = mm_options_str(values, "vector_field");
     source->extent_bytes = mm_options_size(values, "extent_bytes");
@@ -164,6 +167,8 @@ static mm_status prepare_entry(mm_source *source, const mm_milvus1x_collection *
 {
     mm_error why = MM_ERROR_INIT;
     mm_status status = mm_milvus1x_locate(&source->where, c, &source->arena, &e->content, &why);
+    if (status == MM_OK && c->partition_count == 0)
+        status = mm_error_set(&why, MM_CONFIG, "it has none of the partitions that source.partitions names");
     if (status == MM_OK)
         status = mm_milvus1x_measure(&source->where, &e->content, &why);
     mm_class klass = mm_status_class(status);
@@ -233,14 +238,15 @@ static mm_status describe_entry(const mm_source *source, const entry *e, mm_aren
         (vector->index_params = mm_arena_strdup(arena, c->index_params)) == NULL)
         return no_memory(err);
     /* without partitions everything is in _default, which then needs no name */
-    const char **partitions = mm_arena_array(arena, c->partition_count, sizeof(*partitions));
+    bool named = c->partition_count > 1 || (c->partition_count == 1 && strcmp(c->partitions[0].tag, "_default") != 0);
+    const char **partitions = mm_arena_array(arena, c->partition_count + 1, sizeof(*partitions));
     if (partitions == NULL)
         return no_memory(err);
     for (size_t i = 0; i < c->partition_count; i++)
         if ((partitions[i] = mm_arena_strdup(arena, c->partitions[i].tag)) == NULL)
             return no_memory(err);
     out->partitions = partitions;
-    out->partition_count = c->partition_count > 1 ? c->partition_count : 0;
+    out->partition_count = named ? c->partition_count : 0;
     out->rows = e->status == MM_OK ? e->content.rows : MM_ROWS_UNKNOWN;
     out->bytes = e->content.rows * (e->content.row_bytes + sizeof(int64_t));
     out->rows_exact = e->status == MM_OK;

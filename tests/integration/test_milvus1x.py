@@ -103,6 +103,16 @@ def partitions_go_into_one_or_by_a_map(work):
     work.holds("map", "split", {"rouge": together({tag: parts[tag] for tag in ("_default", "red")}), "green": parts["green"]})
 
 
+def only_chosen_partitions_move(work):
+    parts = work.rows("split")
+    work.run("red", [{"from": "split"}], partitions="red")
+    work.holds("red", "split", {"red": parts["red"]})
+    work.run("two", [{"from": "split"}], partitions=["green", "_default"])
+    work.holds("two", "split", {tag: parts[tag] for tag in ("_default", "green")})
+    work.run("blue", [{"from": "split"}], partitions=["blue"], code=CONFIG, words=("no collection has the partition `blue`",))
+    work.run("none", [{"from": "plain"}], partitions=["red"], code=CONFIG, words=("`plain`", "none of the partitions"))
+
+
 def collections_are_merged_into_a_new_one(work):
     rules = [{"from": name, "to": "both"} for name in ("hollow", "plain", "early")]
     work.run("merged", rules, words=("duplicates: last",), extent_bytes="2KiB")
@@ -251,6 +261,7 @@ CHECKS = [
     small_extents_give_the_same_rows,
     of_rows_with_one_id_the_newest_segment_has_the_last_word_unless_the_job_says_otherwise,
     partitions_go_into_one_or_by_a_map,
+    only_chosen_partitions_move,
     collections_are_merged_into_a_new_one,
     fields_are_called_as_the_job_says,
     metadata_and_files_may_lie_apart,

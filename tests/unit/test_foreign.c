@@ -187,7 +187,17 @@ static void the_real_drivers_take_what_is_made(void **state)
               "milvus2x: "
               "{endpoint: h:1, username: u, password: p, database: d}, create: {collection: {name: t, shardsNum: 2, "
               "metricType: IP}}}\n",
+        MILVUS1X("mode: sqlite, sqliteFile: /m") TABLES TO "}\n",
+        MILVUS1X("mode: mysql, mysqlUrl: 'u:p@tcp(h:3306)/milvus'") TABLES TO "}\n",
+        ES(ID ", milvus: {collection: new, shardNum: 2, consistencyLevel: Bounded}",
+           URLS ", username: u, password: p, cert: /ca.crt, fingerprint: ab"),
+        ES("fields: [{name: _id, type: keyword, maxLen: 60, pk: true}]", URLS ", serviceToken: t"),
+        ES(ID, "cloudId: c, apiKey: k"),
         F2M("mode: append, dest_collection_name: t, dest_partition_name: p, collection_parameter: {metric_type: L2}"),
+        "H2M: {" DEST "mode: append, dest_collection_name: t, data_path: [/a.h5]}\n",
+        "H2M: {" DEST "mode: append, dest_collection_name: t, data_dir: /h}\n",
+        FROM("M2M", "mysql_parameter: {password: p}, source_collection: {t: [p1]}, " DEST "mode: append"),
+        FROM("M2H", "source_collection: {t: }, data_dir: /o"),
     };
     for (size_t i = 0; i < MM_COUNT(texts); i++) {
         mm_error err = MM_ERROR_INIT;
