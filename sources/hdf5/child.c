@@ -164,22 +164,23 @@ static mm_status set_path(mm_hdf5_child *child, const char *path, mm_error *err)
     return MM_OK;
 }
 
-mm_status mm_hdf5_child_look(mm_hdf5_child *child, const char *path, uint64_t size, uint64_t chunk_memory,
-                             const char *vectors, const char *ids, mm_hdf5_layout *out, mm_error *err)
+mm_status mm_hdf5_child_look(mm_hdf5_child *child, const mm_hdf5_looking *how, mm_hdf5_layout *out, mm_error *err)
 {
     mm_hdf5_request *request = &child->request;
     request->op = MM_HDF5_OP_LOOK;
-    mm_status status = set_path(child, path, err);
-    if (status == MM_OK && (strlen(vectors) >= sizeof(request->vectors) || strlen(ids) >= sizeof(request->ids)))
+    request->check = how->check;
+    mm_status status = set_path(child, how->path, err);
+    if (status == MM_OK &&
+        (strlen(how->vectors) >= sizeof(request->vectors) || strlen(how->ids) >= sizeof(request->ids)))
         status = mm_error_set(err, MM_CONFIG, "source.vectors, source.ids: a name of more than %zu bytes",
                               sizeof(request->ids) - 1);
     if (status != MM_OK)
         return status;
-    snprintf(request->vectors, sizeof(request->vectors), "%s", vectors);
-    snprintf(request->ids, sizeof(request->ids), "%s", ids);
-    status = ask(child, path, err);
+    snprintf(request->vectors, sizeof(request->vectors), "%s", how->vectors);
+    snprintf(request->ids, sizeof(request->ids), "%s", how->ids);
+    status = ask(child, how->path, err);
     if (status == MM_OK)
-        status = mm_hdf5_layout_check(&child->answer.layout, path, size, chunk_memory, err);
+        status = mm_hdf5_layout_check(&child->answer.layout, how->path, how->size, how->chunk_memory, err);
     if (status == MM_OK)
         *out = child->answer.layout;
     return status;

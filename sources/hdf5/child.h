@@ -30,10 +30,16 @@ mm_status mm_hdf5_child_take(mm_hdf5_pool *pool, mm_hdf5_child **out, mm_error *
 /* Gives it back, with its file closed; one that does not answer any more is ended. NULL: nothing. */
 void mm_hdf5_child_give(mm_hdf5_pool *pool, mm_hdf5_child *child);
 
-/* As mm_hdf5_look; the file stays open in the child. The layout is checked (mm_hdf5_layout_check) with the file's
- * `size`. */
-mm_status mm_hdf5_child_look(mm_hdf5_child *child, const char *path, uint64_t size, uint64_t chunk_memory,
-                             const char *vectors, const char *ids, mm_hdf5_layout *out,
+/* What a look at a file needs to know. */
+typedef struct mm_hdf5_looking {
+    const char *path;
+    uint64_t size, chunk_memory; /* as mm_hdf5_layout_check */
+    const char *vectors, *ids;   /* as mm_hdf5_look */
+    bool check;                  /* mm_hdf5_check, too */
+} mm_hdf5_looking;
+
+/* As mm_hdf5_look; the file stays open in the child. The layout is checked (mm_hdf5_layout_check). */
+mm_status mm_hdf5_child_look(mm_hdf5_child *child, const mm_hdf5_looking *how, mm_hdf5_layout *out,
                              mm_error *err) MM_MUST_USE;
 /* Rows of the open file, at *out until the next call for the same part; at most its room. */
 mm_status mm_hdf5_child_read(mm_hdf5_child *child, bool ids, uint64_t first, uint64_t rows, const uint8_t **out,

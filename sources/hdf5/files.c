@@ -169,7 +169,10 @@ static mm_status look(const mm_source *source, mm_hdf5_child *child, mm_hdf5_fil
     snprintf(file->identity, sizeof(file->identity), "%s", mm_input_identity(input));
     mm_input_close(input);
     if (status == MM_OK)
-        status = mm_hdf5_child_look(child, file->path, file->size, source->chunk_memory, source->vectors, source->ids,
+        status = mm_hdf5_child_look(child,
+                                    &(mm_hdf5_looking){.path = file->path, .size = file->size,
+                                                       .chunk_memory = source->chunk_memory,
+                                                       .vectors = source->vectors, .ids = source->ids, .check = true},
                                     &file->layout, err);
     if (status == MM_OK && file->layout.has_ids)
         status = mm_hdf5_check_ids(&file->layout.ids, file->path, err);

@@ -202,7 +202,8 @@ static mm_status inspect_datasets(const char *location, uint64_t size, mm_buffer
         status = mm_hdf5_child_describe(child, location, &lines, err);
     if (status == MM_OK) {
         mm_buffer_printf(text, "format: hdf5\nfile: %s\nsize: %" PRIu64 "\n%s", location, size, lines);
-        if (mm_hdf5_child_look(child, location, size, UINT64_MAX, "", "", &layout, &why) == MM_OK)
+        mm_hdf5_looking how = {.path = location, .size = size, .chunk_memory = UINT64_MAX, .vectors = "", .ids = ""};
+        if (mm_hdf5_child_look(child, &how, &layout, &why) == MM_OK)
             mm_buffer_printf(text, "vectors: %s\nids: %s\n", layout.vectors.name,
                              layout.has_ids ? layout.ids.name : "none, rows are numbered");
         else

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/util.h"
-#include "sources/hdf5/dataset.h"
+#include "sources/hdf5/chunks.h"
 
 #define LINKS_MAX 10000 /* of a group, that are looked at */
 
@@ -179,6 +179,14 @@ mm_status mm_hdf5_look(mm_hdf5_open *open, const char *path, const char *vectors
         status = open_ids(open, path, ids, err);
     if (status == MM_OK)
         read_distance(open->file, open->layout.distance);
+    return status;
+}
+
+mm_status mm_hdf5_check(const mm_hdf5_open *open, const char *path, mm_error *err)
+{
+    mm_status status = mm_hdf5_check_chunks(open->vectors, path, open->layout.vectors.name, err);
+    if (status == MM_OK && open->has_ids)
+        status = mm_hdf5_check_chunks(open->ids, path, open->layout.ids.name, err);
     return status;
 }
 

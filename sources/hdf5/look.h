@@ -19,6 +19,8 @@ typedef struct mm_hdf5_open {
  * name), MM_NOT_FOUND. */
 mm_status mm_hdf5_look(mm_hdf5_open *open, const char *path, const char *vectors, const char *ids,
                        mm_error *err) MM_MUST_USE;
+/* What costs a look at every chunk: once for a file. MM_DATA. */
+mm_status mm_hdf5_check(const mm_hdf5_open *open, const char *path, mm_error *err) MM_MUST_USE;
 /* `rows` rows from `first`, as they are in the file, into out: rows × width bytes. */
 mm_status mm_hdf5_read_block(const mm_hdf5_open *open, bool ids, uint64_t first, uint64_t rows, void *out,
                              mm_error *err) MM_MUST_USE;

@@ -119,8 +119,11 @@ static mm_status open_child(mm_reader *r, mm_error *err)
     mm_hdf5_layout now;
     mm_status status = mm_hdf5_child_take(&r->source->pool, &r->child, err);
     if (status == MM_OK)
-        status = mm_hdf5_child_look(r->child, r->file->path, r->file->size, source->chunk_memory, source->vectors,
-                                    source->ids, &now, err);
+        status = mm_hdf5_child_look(r->child,
+                                    &(mm_hdf5_looking){.path = r->file->path, .size = r->file->size,
+                                                       .chunk_memory = source->chunk_memory,
+                                                       .vectors = source->vectors, .ids = source->ids},
+                                    &now, err);
     if (status == MM_OK && (!is_same_array(&now.vectors, &known->vectors) || now.has_ids != known->has_ids ||
                             (now.has_ids && !is_same_array(&now.ids, &known->ids))))
         status = mm_error_set(err, MM_CHANGED, "%s: its datasets are others than when it was looked at", r->file->path);

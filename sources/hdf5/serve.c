@@ -18,8 +18,8 @@
 #include "sources/hdf5/child.h"
 
 /* Processor time of one request: what a sound file needs is a small part of it. */
-#define LOOK_SECONDS 10
-#define READ_SECONDS 60
+#define SECONDS 10
+#define BYTES_A_SECOND ((uint64_t)16 << 20) /* unpacked, beyond that */
 /* Memory beside a row of chunks, packed and unpacked: the library's own. */
 #define LIBRARY_MEMORY ((uint64_t)256 << 20)
 
@@ -110,6 +110,8 @@ static mm_status serve_one(server *s, const mm_hdf5_request *request, mm_hdf5_an
     case MM_HDF5_OP_LOOK:
         mm_hdf5_close(&s->open);
         status = mm_hdf5_look(&s->open, request->path, request->vectors, request->ids, err);
+        if (status == MM_OK && request->check)
+            status = mm_hdf5_check(&s->open, request->path, err);
         answer->layout = s->open.layout;
         if (status != MM_OK)
             mm_hdf5_close(&s->open);
@@ -150,7 +152,7 @@ _Noreturn void mm_hdf5_serve(int socket, uint8_t *vectors, uint8_t *ids, uint64_
         memset(&answer, 0, sizeof(answer));
         if (started == MM_OK) {
             mm_error_clear(&err);
-            set_timer(request.op == MM_HDF5_OP_READ ? READ_SECONDS : LOOK_SECONDS);
+            set_timer(SECONDS + (time_t)(s.open.layout.vectors.chunk_bytes / BYTES_A_SECOND));
             answer.status = serve_one(&s, &request, &answer, &err);
             set_timer(0);
         } else {

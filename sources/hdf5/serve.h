@@ -11,6 +11,7 @@ typedef enum mm_hdf5_op { MM_HDF5_OP_LOOK, MM_HDF5_OP_READ, MM_HDF5_OP_DESCRIBE,
 
 typedef struct mm_hdf5_request {
     mm_hdf5_op op;
+    bool check;                 /* LOOK: at every chunk too */
     bool of_ids;                /* READ */
     uint64_t first, rows;       /* READ */
     char path[MM_HDF5_PATH];    /* LOOK, DESCRIBE */

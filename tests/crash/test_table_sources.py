@@ -1,4 +1,4 @@
-"""Kill -9 at points of jobs from files of rows, and again in the resume: npy, jsonl, parquet and a dump into files.
+"""Kill -9 at points of jobs from files of rows, and again in the resume: npy, jsonl, parquet, hdf5 and a dump into files.
 
 Sources have no state of their own; what is shown here is that reading goes on from a cursor in the middle of a
 part, in a new process, with the same rows. MM_CRASH_SECONDS: wall time (40)."""
@@ -9,6 +9,7 @@ import random
 import sys
 import tempfile
 
+import h5py
 import numpy
 import pyarrow
 import pyarrow.parquet
@@ -46,6 +47,15 @@ def write_parquet(folder, rows):
     path = os.path.join(folder, "rows.parquet")
     pyarrow.parquet.write_table(pyarrow.table({"id": rows["id"], "vector": list(rows["vector"])}), path, row_group_size=400)
     return path
+
+
+def write_hdf5(folder, rows):
+    """A file that is read by its offsets, and one that the library unpacks in a process of its own."""
+    for name, half, how in (("a", slice(0, ROWS // 2), {}), ("b", slice(ROWS // 2, ROWS), {"chunks": (70, 9), "compression": "gzip"})):
+        with h5py.File(os.path.join(folder, name + ".h5"), "w") as file:
+            file.create_dataset("embeddings", data=rows["vector"][half], **how)
+            file["ids"] = rows["id"][half].astype(">i4")
+    return [os.path.join(folder, "a.h5"), os.path.join(folder, "b.h5")]
 
 
 def write_dump(folder, rows):
@@ -103,7 +113,8 @@ def strike(case):
 def main():
     folder = tempfile.mkdtemp(prefix="mm-crash-tables-")
     kinds = [Kind(folder, "npy", write_npy, extent_bytes="100KiB"), Kind(folder, "jsonl", write_jsonl, extent_bytes="100KiB"),
-             Kind(folder, "parquet", write_parquet, extent_bytes="100KiB"), Kind(folder, "dump", write_dump)]
+             Kind(folder, "parquet", write_parquet, extent_bytes="100KiB"),
+             Kind(folder, "hdf5", write_hdf5, extent_bytes="100KiB"), Kind(folder, "dump", write_dump)]
     generator = random.Random(11)
     cases = [(kind, point, f"{generator.choice(RESUME_POINTS)}:{generator.randint(1, 3)}:kill")
              for kind in kinds for point in points_of(kind)]
