@@ -194,6 +194,8 @@ void mm_hdf5_close(mm_hdf5_open *open)
 {
     if (!open->is_open)
         return;
+    mm_hdf5_unpacker_close(open->unpackers[0]);
+    mm_hdf5_unpacker_close(open->unpackers[1]);
     if (open->ids >= 0)
         (void)H5Dclose(open->ids);
     if (open->vectors >= 0)
@@ -223,13 +225,21 @@ static bool read_rows(hid_t dataset, const mm_hdf5_array *array, uint64_t first,
     return ok;
 }
 
-mm_status mm_hdf5_read_block(const mm_hdf5_open *open, bool ids, uint64_t first, uint64_t rows, void *out,
+mm_status mm_hdf5_read_block(mm_hdf5_open *open, bool ids, uint64_t first, uint64_t rows, void *out,
                              mm_error *err)
 {
     const mm_hdf5_array *array = ids ? &open->layout.ids : &open->layout.vectors;
     if (!open->is_open || (ids && !open->has_ids) || first > array->rows || rows > array->rows - first)
         return mm_error_set(err, MM_BUG, "rows %" PRIu64 " to %" PRIu64 " of a dataset of %" PRIu64, first, first + rows,
                             array->rows);
+    if (!open->prepared[ids]) { /* memory is taken when something is read */
+        mm_status status = mm_hdf5_unpacker_open(ids ? open->ids : open->vectors, array, &open->unpackers[ids], err);
+        if (status != MM_OK)
+            return status;
+        open->prepared[ids] = true;
+    }
+    if (open->unpackers[ids] != NULL)
+        return mm_hdf5_unpack_rows(open->unpackers[ids], first, rows, out, err);
     if (read_rows(ids ? open->ids : open->vectors, array, first, rows, out))
         return MM_OK;
     return mm_hdf5_failed(err, MM_DATA, "dataset %s, rows %" PRIu64 " to %" PRIu64, array->name, first, first + rows);

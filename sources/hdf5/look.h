@@ -2,7 +2,7 @@
 #ifndef MM_SOURCES_HDF5_LOOK_H
 #define MM_SOURCES_HDF5_LOOK_H
 
-#include "sources/hdf5/front.h"
+#include "sources/hdf5/unpack.h"
 
 /* For reading. Closed by H5Fclose. */
 mm_status mm_hdf5_file_open(const char *path, hid_t *out, mm_error *err) MM_MUST_USE;
@@ -11,6 +11,8 @@ mm_status mm_hdf5_file_open(const char *path, hid_t *out, mm_error *err) MM_MUST
 typedef struct mm_hdf5_open {
     bool is_open, has_ids;
     hid_t file, vectors, ids;
+    bool prepared[2]; /* to unpack chunks: of vectors, of ids */
+    mm_hdf5_unpacker *unpackers[2];
     mm_hdf5_layout layout;
 } mm_hdf5_open;
 
@@ -22,7 +24,7 @@ mm_status mm_hdf5_look(mm_hdf5_open *open, const char *path, const char *vectors
 /* What costs a look at every chunk: once for a file. MM_DATA. */
 mm_status mm_hdf5_check(const mm_hdf5_open *open, const char *path, mm_error *err) MM_MUST_USE;
 /* `rows` rows from `first`, as they are in the file, into out: rows × width bytes. */
-mm_status mm_hdf5_read_block(const mm_hdf5_open *open, bool ids, uint64_t first, uint64_t rows, void *out,
+mm_status mm_hdf5_read_block(mm_hdf5_open *open, bool ids, uint64_t first, uint64_t rows, void *out,
                              mm_error *err) MM_MUST_USE;
 void mm_hdf5_close(mm_hdf5_open *open);
 

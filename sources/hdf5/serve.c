@@ -71,7 +71,7 @@ static void set_limits(uint64_t chunk_memory)
     (void)setrlimit(RLIMIT_CORE, &none);
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
     if (now > 0 && chunk_memory < (uint64_t)1 << 50) {
-        rlim_t most = (rlim_t)(now + 3 * chunk_memory + LIBRARY_MEMORY);
+        rlim_t most = (rlim_t)(now + 4 * chunk_memory + LIBRARY_MEMORY);
         struct rlimit data = {most, most};
         (void)setrlimit(RLIMIT_DATA, &data);
     }
