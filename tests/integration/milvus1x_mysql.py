@@ -2,7 +2,10 @@
 
 The statements are those of Milvus 1.1, core/src/db/meta/MySQLMetaImpl.cpp. Knows nothing of mmresume."""
 
+import os
+import shutil
 import sqlite3
+import tempfile
 
 TABLES = {
     "Environment": "global_lsn BIGINT DEFAULT 0 NOT NULL",
@@ -32,15 +35,17 @@ def create(connection, database, charset="latin1"):
 
 
 def copy(sqlite, connection, database, **more):
-    """Every row of the tables Tables and TableFiles of a meta.sqlite, into a database of that name."""
+    """Every row of the tables Tables and TableFiles of a meta.sqlite and its WAL, into a database of that name."""
     create(connection, database, **more)
-    source = sqlite3.connect(f"file:{sqlite}?mode=ro", uri=True)
-    try:
+    with tempfile.TemporaryDirectory() as folder:  # SQLite would write beside the original
+        for ending in ("", "-wal"):
+            if os.path.exists(sqlite + ending):
+                shutil.copyfile(sqlite + ending, os.path.join(folder, "meta.sqlite" + ending))
+        source = sqlite3.connect(os.path.join(folder, "meta.sqlite"))
         for name in ("Tables", "TableFiles"):
             rows = source.execute(f"SELECT * FROM {name} ORDER BY id")
             columns = [column[0] for column in rows.description]
             insert(connection, name, [dict(zip(columns, row)) for row in rows])
-    finally:
         source.close()
 
 
