@@ -12,7 +12,6 @@ A kill falls at a random moment between the start of a process and the time that
 Needs a build of mmresume-testing ($MM_BUILD, default build/dev) and the packages of the tests."""
 
 import argparse
-import concurrent.futures
 import os
 import random
 import signal
@@ -80,20 +79,6 @@ def killed_job(server, source, seconds, generator, totals):
         totals.add(trial, kills)
 
 
-def run_beside(server, cases, check, parallel):
-    """The cases, while this thread looks after the server: on a machine under load a 2.3.5 loses its session in its own
-    etcd and ends; it is started again, as a supervisor does."""
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        running = pool.submit(harness.run_cases, cases, check, parallel)
-        while not running.done():
-            if server.process.poll() is not None:
-                print(f"the server ended by itself ({server.process.returncode}) and is started again:\n"
-                      f"{server.log_tail(600)}", flush=True)
-                server.restart()
-            time.sleep(0.5)
-        running.result()
-
-
 def killed_server(source, kills, seconds, generator, totals, expiration):
     """One server, killed once in each of several jobs."""
     with servers.MilvusStandalone(settings={"rootCoord.importTaskExpiration": expiration}) as server:
@@ -134,7 +119,7 @@ def main():
             seconds = undisturbed(server, source)
             while ours.kills < arguments.kills:
                 batch = [random.Random(generator.random()) for _ in range(arguments.parallel)]
-                run_beside(server, batch, lambda one: killed_job(server, source, seconds, one, ours), arguments.parallel)
+                harness.run_beside(server, batch, lambda one: killed_job(server, source, seconds, one, ours), arguments.parallel)
         if arguments.server_kills:
             killed_server(source, arguments.server_kills, seconds, generator, theirs, arguments.expiration)
     print(f"{ours.jobs} jobs, {ours.kills} kills of mmresume; {theirs.jobs} jobs, {theirs.kills} kills of Milvus; "

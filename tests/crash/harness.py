@@ -358,3 +358,40 @@ def run_cases(cases, check, parallel=1, clock=None):
     if failures:
         raise Wrong(f"{len(failures)} of {done[0]} cases failed:\n" + "\n\n".join(failures))
     return done[0]
+
+
+def run_beside(server, cases, check, parallel=1, clock=None):
+    """run_cases, while this thread looks after the server as a supervisor does: a Milvus 2.3.5 dies of a nil pointer in
+    GetImportState and ListImportTasks when their client vanishes in the middle of the call, which a kill may bring
+    about. It is started again, and a case in which that happened is made once more, from its beginning."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    deaths = []
+
+    def alive():
+        process = server.process
+        return process is not None and process.poll() is None
+
+    def one(case):
+        before = len(deaths)
+        try:
+            check(case)
+        except Exception as error:
+            if alive() and len(deaths) == before:
+                raise
+            print(f"the server died in case {str(case)[:160]}, which is made once more: {str(error)[:300]}", flush=True)
+            end = time.monotonic() + 120
+            while not (alive() and server.healthy()) and time.monotonic() < end:
+                time.sleep(0.2)
+            check(case)
+
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(run_cases, cases, one, parallel, clock)
+        while not running.done():
+            if not alive():
+                log = server.log_tail(1 << 20)
+                deaths.append(next((line for line in log.splitlines() if "(*Proxy)." in line), log[-300:]))
+                print(f"the server ended by itself and is started again: {deaths[-1][:200]}", flush=True)
+                server.restart()
+            time.sleep(0.1)
+        return running.result()

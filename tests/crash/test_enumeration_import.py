@@ -410,7 +410,7 @@ def main():
         source = {"path": path, "columns": harness.flat_file(path, ROWS, DIM, 1)}
         kinds = (Plain, Load, Parted, Overwrite, Append)
         learned = {}
-        harness.run_cases(kinds, lambda kind: learned.update({kind: learn(kind, server, source)}), PARALLEL)
+        harness.run_beside(server, kinds, lambda kind: learned.update({kind: learn(kind, server, source)}), PARALLEL)
         known, first, rest = set(), [], []
         for number, kind in enumerate(kinds):
             chains = plan_chains(kind, learned[kind], known)
@@ -420,7 +420,7 @@ def main():
                      if everything or not points[0].startswith(OWN)]
         first += list(others(server, source))
         cases = first + rest
-        done = sum(harness.run_cases(some, lambda case: case[0](*case[1]), PARALLEL, until)
+        done = sum(harness.run_beside(server, some, lambda case: case[0](*case[1]), PARALLEL, until)
                    for some, until in ((first, None), (rest, None if everything else clock)))
         server.stop()
         if everything:
