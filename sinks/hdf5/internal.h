@@ -13,8 +13,11 @@
  * again. What the tasks left empty (rejected rows, dropped duplicates, an estimate that was too high) is filled with
  * the last rows in the step `seal`, which makes the file whole: libhdf5 writes an empty file for exactly these rows
  * (contiguous, allocated, not filled: sparse), whose first `head` bytes are all that is not rows; they are put in front
- * of the rows, the keys behind them. Only then a file is called .h5, and only the step `publish` gives the folder its
- * name. */
+ * of the rows, the keys behind them, and it looks at the result. Only then a file is called .h5, and only the step
+ * `publish` gives the folder its name.
+ *
+ * The library reads no file that could have been changed since: that its head is the one that was looked at is told by
+ * a checksum in the store. */
 #ifndef MM_SINKS_HDF5_INTERNAL_H
 #define MM_SINKS_HDF5_INTERNAL_H
 
@@ -50,12 +53,20 @@ typedef struct mm_h5_move {
     uint64_t from, to, rows;
 } mm_h5_move;
 
+/* Where the rows of the two datasets stand in a whole file. */
+typedef struct mm_h5_layout {
+    uint64_t rows, vectors_at, keys_at, size;
+} mm_h5_layout;
+
 /* One partition. */
 typedef struct mm_h5_file {
     const char *partition; /* of the target; MM_DEFAULT_PARTITION where the plan has none */
     char *name;            /* without extension */
     uint64_t next;         /* the first slot that no range has */
     uint64_t filled;       /* recorded: the empty slots are filled, for so many rows; UINT64_MAX: not yet */
+    bool is_whole;         /* recorded: the library found this layout in it, and a head with this XXH3-64 */
+    mm_h5_layout layout;
+    uint64_t head_hash;
 } mm_h5_file;
 
 typedef struct mm_h5_collection {
@@ -115,6 +126,10 @@ mm_status mm_h5_range_print(const mm_h5_range *range, char **key, char **value, 
  * passed over. */
 mm_status mm_h5_recall(mm_sink *sink, const char *key, const char *value, mm_error *err);
 
+/* malloc'd texts of the record that a file is whole. */
+mm_status mm_h5_whole_print(uint32_t collection, uint32_t number, const mm_h5_file *file, char **key, char **value,
+                            mm_error *err);
+
 /* Ranges of a file that hold rows, by their slots; malloc'd list. */
 mm_status mm_h5_ranges_of(const mm_sink *sink, uint32_t collection, uint32_t file, mm_h5_range ***out, size_t *count,
                           mm_error *err);
@@ -133,22 +148,20 @@ void mm_h5_lane_close(mm_lane *lane);
 typedef struct mm_h5_reading {
     uint32_t collection, file;
     int fd; /* -1: nothing */
-    uint64_t rows, vectors_at, keys_at;
 } mm_h5_reading;
 mm_sink *mm_h5_lane_sink(mm_lane *lane);
 mm_h5_reading *mm_h5_lane_reading(mm_lane *lane);
 
 /* --- layout.c: what libhdf5 has a say in --- */
 
-/* Where the rows of the two datasets stand in a file. */
-typedef struct mm_h5_layout {
-    uint64_t rows, vectors_at, keys_at, size;
-} mm_h5_layout;
 /* Makes a file of `rows` rows of which none is written: as large as the whole, and sparse. */
 mm_status mm_h5_layout_create(const char *path, const mm_h5_collection *c, uint64_t rows, mm_h5_layout *out,
                               mm_error *err);
-/* Looks at a whole file. MM_MISMATCH: it is gone, not HDF5, or does not hold the two datasets of this collection. */
-mm_status mm_h5_layout_read(const char *path, const mm_h5_collection *c, mm_h5_layout *out, mm_error *err);
+/* Has the library look at a file that was just made whole, and nobody else wrote. MM_BUG: it does not find the two
+ * datasets with this layout. */
+mm_status mm_h5_layout_check(const char *path, const mm_h5_collection *c, const mm_h5_layout *wanted, mm_error *err);
+/* XXH3-64 of all that is not rows. */
+mm_status mm_h5_layout_hash(int fd, const mm_h5_layout *layout, const char *name, uint64_t *out, mm_error *err);
 
 /* --- seal.c, steps.c, jobfile.c, readback.c --- */
 

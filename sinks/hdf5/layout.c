@@ -1,22 +1,35 @@
-/* What libhdf5 has a say in: where the rows of a file of so many rows stand, and whether a file holds what it should.
- * Rows themselves never go through the library. */
+/* What libhdf5 has a say in: where the rows of a file of so many rows stand, and whether a whole file is one that it
+ * reads. Rows themselves never go through the library. */
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 #include "formats/hdf5.h"
 #include "sinks/hdf5/internal.h"
 
 #define VECTORS "embeddings"
 #define KEYS "ids"
+#define HEAD_MAX ((uint64_t)1 << 20) /* bytes: the library's are 2048 */
 
 static void close_file(hid_t file)
 {
     if (file >= 0)
         (void)H5Fclose(file);
+}
+
+/* File systems without locks do, too. */
+static hid_t open_access(void)
+{
+    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+    if (access >= 0 && H5Pset_file_locking(access, true, true) < 0) {
+        (void)H5Pclose(access);
+        return H5I_INVALID_HID;
+    }
+    return access;
 }
 
 /* --- making --- */
@@ -69,10 +82,13 @@ out:
 
 static mm_status create(const char *path, const mm_h5_collection *c, uint64_t rows, mm_h5_layout *out, mm_error *err)
 {
-    hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
-    if (file < 0)
-        return mm_hdf5_failed(err, MM_IO, "making %s", path);
-    mm_status status = create_dataset(file, VECTORS, c->vector, rows, &out->vectors_at, err);
+    hid_t access = open_access();
+    hid_t file = access < 0 ? access : H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, access);
+    mm_status status = file < 0 ? mm_hdf5_failed(err, MM_IO, "making %s", path) : MM_OK;
+    if (access >= 0)
+        (void)H5Pclose(access);
+    if (status == MM_OK)
+        status = create_dataset(file, VECTORS, c->vector, rows, &out->vectors_at, err);
     if (status == MM_OK)
         status = create_dataset(file, KEYS, c->key, rows, &out->keys_at, err);
     if (status != MM_OK) {
@@ -132,19 +148,19 @@ static mm_status look(hid_t file, const char *path, const char *name, const mm_f
         space = H5Dget_space(set);
     }
     if (found < 0 || space < 0) {
-        status = mm_hdf5_failed(err, MM_MISMATCH, "%s: dataset %s", path, name);
+        status = mm_hdf5_failed(err, MM_BUG, "%s: dataset %s", path, name);
         goto out;
     }
     int rank = H5Sget_simple_extent_ndims(space), wanted = field->primary ? 1 : 2;
     if (rank != wanted || H5Sget_simple_extent_dims(space, dims, NULL) < 0 ||
         (wanted == 2 && dims[1] != elements) || H5Tequal(type, found) <= 0) {
-        status = mm_error_set(err, MM_MISMATCH, "%s: dataset %s is not what was written: another type or shape", path,
+        status = mm_error_set(err, MM_BUG, "%s: dataset %s has another type or shape", path,
                               name);
         goto out;
     }
     haddr_t offset = H5Dget_offset(set);
     if (dims[0] > 0 && offset == HADDR_UNDEF) {
-        status = mm_error_set(err, MM_MISMATCH, "%s: dataset %s is not contiguous any more", path, name);
+        status = mm_error_set(err, MM_BUG, "%s: dataset %s is not contiguous", path, name);
         goto out;
     }
     *rows = dims[0];
@@ -161,26 +177,45 @@ out:
     return status;
 }
 
-mm_status mm_h5_layout_read(const char *path, const mm_h5_collection *c, mm_h5_layout *out, mm_error *err)
+static mm_status check(hid_t file, const char *path, const mm_h5_collection *c, const mm_h5_layout *wanted,
+                       mm_error *err)
 {
     mm_h5_layout found = {0};
     uint64_t keys = 0;
+    mm_status status = look(file, path, VECTORS, c->vector, &found.rows, &found.vectors_at, err);
+    if (status == MM_OK)
+        status = look(file, path, KEYS, c->key, &keys, &found.keys_at, err);
+    if (status == MM_OK && (found.rows != wanted->rows || keys != wanted->rows ||
+                            found.vectors_at != wanted->vectors_at || found.keys_at != wanted->keys_at))
+        status = mm_error_set(err, MM_BUG, "%s: %" PRIu64 " embeddings at %" PRIu64 ", %" PRIu64 " ids at %" PRIu64,
+                              path, found.rows, found.vectors_at, keys, found.keys_at);
+    return status;
+}
+
+mm_status mm_h5_layout_check(const char *path, const mm_h5_collection *c, const mm_h5_layout *wanted, mm_error *err)
+{
     mm_status status = mm_hdf5_enter(err);
     if (status != MM_OK)
         return status;
-    hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
-    if (file < 0)
-        status = mm_hdf5_failed(err, MM_MISMATCH, "%s", path);
-    if (status == MM_OK)
-        status = look(file, path, VECTORS, c->vector, &found.rows, &found.vectors_at, err);
-    if (status == MM_OK)
-        status = look(file, path, KEYS, c->key, &keys, &found.keys_at, err);
-    if (status == MM_OK && keys != found.rows)
-        status = mm_error_set(err, MM_MISMATCH, "%s: %" PRIu64 " embeddings and %" PRIu64 " ids", path, found.rows,
-                              keys);
+    hid_t access = open_access();
+    hid_t file = access < 0 ? access : H5Fopen(path, H5F_ACC_RDONLY, access);
+    status = file < 0 ? mm_hdf5_failed(err, MM_BUG, "%s", path) : check(file, path, c, wanted, err);
+    if (access >= 0)
+        (void)H5Pclose(access);
     close_file(file);
     mm_hdf5_leave();
+    return status;
+}
+
+mm_status mm_h5_layout_hash(int fd, const mm_h5_layout *layout, const char *name, uint64_t *out, mm_error *err)
+{
+    uint64_t size = layout->rows > 0 ? layout->vectors_at : layout->size;
+    uint8_t *head = size <= HEAD_MAX ? malloc((size_t)size) : NULL;
+    if (head == NULL)
+        return mm_error_set(err, MM_NO_MEMORY, "out of memory for the head of %s", name);
+    mm_status status = mm_h5_get(fd, head, (size_t)size, 0, name, err);
     if (status == MM_OK)
-        *out = found;
+        *out = XXH3_64bits(head, (size_t)size);
+    free(head);
     return status;
 }

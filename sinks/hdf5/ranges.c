@@ -248,23 +248,51 @@ static mm_status recall_range(mm_sink *sink, const char *key, const char *value,
     return MM_OK;
 }
 
+/* whole/<collection>/<file> = "<rows> <vectors_at> <keys_at> <size> <hash of the head>" */
+mm_status mm_h5_whole_print(uint32_t collection, uint32_t number, const mm_h5_file *file, char **key, char **value,
+                            mm_error *err)
+{
+    const mm_h5_layout *l = &file->layout;
+    *key = mm_format("whole/%" PRIu32 "/%" PRIu32, collection, number);
+    *value = mm_format("%" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64, l->rows, l->vectors_at, l->keys_at,
+                       l->size, file->head_hash);
+    if (*key && *value)
+        return MM_OK;
+    free(*key);
+    free(*value);
+    return no_memory(err);
+}
+
+static bool recall_whole(mm_h5_file *file, const char *at)
+{
+    mm_h5_layout *l = &file->layout;
+    file->is_whole = read_number(&at, '\0', &l->rows) && read_number(&at, ' ', &l->vectors_at) &&
+                     read_number(&at, ' ', &l->keys_at) && read_number(&at, ' ', &l->size) &&
+                     read_number(&at, ' ', &file->head_hash) && *at == '\0';
+    return file->is_whole;
+}
+
 mm_status mm_h5_recall(mm_sink *sink, const char *key, const char *value, mm_error *err)
 {
-    bool rows = strncmp(key, "rows/", strlen("rows/")) == 0;
+    static const char *const kinds[] = {"rows/", "filled/", "whole/"};
+    size_t kind = 0;
     uint64_t collection, file, start = 0;
     const char *at = strchr(key, '/');
-    if (!rows && strncmp(key, "filled/", strlen("filled/")) != 0)
+    while (kind < MM_COUNT(kinds) && strncmp(key, kinds[kind], strlen(kinds[kind])) != 0)
+        kind++;
+    if (kind == MM_COUNT(kinds))
         return MM_OK;
     if (!read_number(&at, '/', &collection) || !read_number(&at, '/', &file) ||
-        (rows && !read_number(&at, '/', &start)) || *at != '\0' || collection >= sink->collection_count ||
+        (kind == 0 && !read_number(&at, '/', &start)) || *at != '\0' || collection >= sink->collection_count ||
         file >= sink->collections[collection].file_count)
         return not_ours(key, value, err);
-    if (rows)
+    if (kind == 0)
         return recall_range(sink, key, value, collection, file, start, err);
+    mm_h5_file *f = &sink->collections[collection].files[file];
+    if (kind == 2)
+        return recall_whole(f, value) ? MM_OK : not_ours(key, value, err);
     at = value;
-    return read_number(&at, '\0', &sink->collections[collection].files[file].filled) && *at == '\0'
-               ? MM_OK
-               : not_ours(key, value, err);
+    return read_number(&at, '\0', &f->filled) && *at == '\0' ? MM_OK : not_ours(key, value, err);
 }
 
 /* --- when all rows are in --- */

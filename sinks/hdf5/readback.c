@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/util.h"
@@ -25,10 +26,34 @@ static mm_status no_memory(mm_error *err)
 
 /* --- files --- */
 
-static mm_status layout_of(const mm_h5_collection *c, uint32_t file, char **path, mm_h5_layout *out, mm_error *err)
+/* Opens a file that is the one that was made whole: as large, and with that head. */
+static mm_status open_whole(const mm_h5_collection *c, uint32_t number, int *out, mm_error *err)
 {
-    *path = mm_h5_path(c, &c->files[file], MM_H5_WHOLE);
-    return *path ? mm_h5_layout_read(*path, c, out, err) : no_memory(err);
+    const mm_h5_file *file = &c->files[number];
+    struct stat st;
+    uint64_t hash = 0;
+    char *path = mm_h5_path(c, file, MM_H5_WHOLE);
+    if (path == NULL)
+        return no_memory(err);
+    mm_status status = MM_OK;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st) != 0)
+        status = mm_error_errno(err, fd < 0 && errno == ENOENT ? MM_MISMATCH : MM_IO, "%s", path);
+    else if (!file->is_whole)
+        status = mm_error_set(err, MM_BUG, "%s was not recorded", path);
+    else if ((uint64_t)st.st_size != file->layout.size)
+        status = mm_error_set(err, MM_MISMATCH, "%s has %jd bytes where %" PRIu64 " were written", path,
+                              (intmax_t)st.st_size, file->layout.size);
+    if (status == MM_OK)
+        status = mm_h5_layout_hash(fd, &file->layout, path, &hash, err);
+    if (status == MM_OK && hash != file->head_hash)
+        status = mm_error_set(err, MM_MISMATCH, "%s: what stands before its rows is not what was written", path);
+    free(path);
+    if (status == MM_OK)
+        *out = fd;
+    else if (fd >= 0)
+        close(fd);
+    return status;
 }
 
 mm_status mm_h5_count(mm_sink *sink, uint32_t collection, const char *partition, uint64_t *rows, mm_error *err)
@@ -36,15 +61,14 @@ mm_status mm_h5_count(mm_sink *sink, uint32_t collection, const char *partition,
     uint64_t sum = 0;
     const mm_h5_collection *c = &sink->collections[collection];
     for (uint32_t i = 0; i < c->file_count; i++) {
-        mm_h5_layout layout = {0};
-        char *path = NULL;
+        int fd;
         if (partition && strcmp(partition, c->files[i].partition) != 0)
             continue;
-        mm_status status = layout_of(c, i, &path, &layout, err);
-        free(path);
+        mm_status status = open_whole(c, i, &fd, err);
         if (status != MM_OK)
             return status;
-        sum += layout.rows;
+        close(fd);
+        sum += c->files[i].layout.rows;
     }
     *rows = sum;
     return MM_OK;
@@ -54,22 +78,16 @@ mm_status mm_h5_count(mm_sink *sink, uint32_t collection, const char *partition,
 static mm_status open_reading(mm_lane *lane, uint32_t collection, uint32_t file, mm_error *err)
 {
     mm_h5_reading *r = mm_h5_lane_reading(lane);
-    const mm_h5_collection *c = &mm_h5_lane_sink(lane)->collections[collection];
-    mm_h5_layout layout;
-    char *path = NULL;
+    int fd;
     if (r->fd >= 0 && r->collection == collection && r->file == file)
         return MM_OK;
+    mm_status status = open_whole(&mm_h5_lane_sink(lane)->collections[collection], file, &fd, err);
+    if (status != MM_OK)
+        return status;
     if (r->fd >= 0)
         close(r->fd);
-    r->fd = -1;
-    mm_status status = layout_of(c, file, &path, &layout, err);
-    int fd = status == MM_OK ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-    if (status == MM_OK && fd < 0)
-        status = mm_error_errno(err, MM_IO, "%s", path);
-    if (status == MM_OK)
-        *r = (mm_h5_reading){collection, file, fd, layout.rows, layout.vectors_at, layout.keys_at};
-    free(path);
-    return status;
+    *r = (mm_h5_reading){collection, file, fd};
+    return MM_OK;
 }
 
 /* --- where the rows are --- */
@@ -198,6 +216,7 @@ static mm_status read_piece(mm_lane *lane, const place *p, uint64_t at, uint64_t
                             mm_error *err)
 {
     const mm_h5_collection *c = &mm_h5_lane_sink(lane)->collections[p->collection];
+    const mm_h5_layout *layout = &c->files[p->file].layout;
     const char *name = c->files[p->file].name;
     mm_status status = open_reading(lane, p->collection, p->file, err);
     if (status != MM_OK)
@@ -205,14 +224,14 @@ static mm_status read_piece(mm_lane *lane, const place *p, uint64_t at, uint64_t
     const mm_h5_reading *r = mm_h5_lane_reading(lane);
     if (rows > room - out->rows)
         return mm_error_set(err, MM_MISMATCH, "%s holds rows of task %" PRIu64 " twice", name, p->task);
-    if (at + rows > r->rows)
-        return mm_error_set(err, MM_MISMATCH, "%s has %" PRIu64 " rows, and row %" PRIu64 " was written", name, r->rows,
+    if (at + rows > layout->rows)
+        return mm_error_set(err, MM_BUG, "%s has %" PRIu64 " rows, and row %" PRIu64 " was written", name, layout->rows,
                             at + rows - 1);
     status = mm_h5_get(r->fd, out->columns[c->vector_column].values + out->rows * c->width, rows * c->width,
-                       r->vectors_at + at * c->width, name, err);
+                       layout->vectors_at + at * c->width, name, err);
     if (status == MM_OK)
         status = mm_h5_get(r->fd, out->columns[c->key_column].values + out->rows * MM_H5_KEY_WIDTH,
-                           rows * MM_H5_KEY_WIDTH, r->keys_at + at * MM_H5_KEY_WIDTH, name, err);
+                           rows * MM_H5_KEY_WIDTH, layout->keys_at + at * MM_H5_KEY_WIDTH, name, err);
     if (status == MM_OK)
         out->rows += rows;
     return status;

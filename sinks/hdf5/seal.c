@@ -68,16 +68,19 @@ static mm_status move_rows(const work *w, const mm_h5_move *move, mm_error *err)
     return status;
 }
 
+static mm_status record(const work *w, char *key, char *value, mm_error *err)
+{
+    mm_status status = key && value ? w->sink->host.record(w->sink->host.context, key, value, err) : no_memory(err);
+    free(key);
+    free(value);
+    return status;
+}
+
 /* Recorded before the slots that were moved are cut off: afterwards it cannot be done again. */
 static mm_status record_filled(const work *w, mm_error *err)
 {
-    char *key = mm_format("filled/%" PRIu32 "/%" PRIu32, w->collection, w->number);
-    char *value = mm_format("%" PRIu64, w->rows);
-    mm_status status = key && value ? MM_OK : no_memory(err);
-    if (status == MM_OK)
-        status = w->sink->host.record(w->sink->host.context, key, value, err);
-    free(key);
-    free(value);
+    mm_status status = record(w, mm_format("filled/%" PRIu32 "/%" PRIu32, w->collection, w->number),
+                              mm_format("%" PRIu64, w->rows), err);
     if (status == MM_OK)
         w->file->filled = w->rows;
     MM_FAILPOINT("hdf5.seal.filled");
@@ -120,7 +123,7 @@ static mm_status put_head(const work *w, const mm_h5_layout *layout, mm_error *e
 
 static mm_status complete(const work *w, mm_error *err)
 {
-    mm_h5_layout layout;
+    mm_h5_layout layout = {0};
     mm_status status = mm_h5_layout_create(w->head, w->c, w->rows, &layout, err);
     MM_FAILPOINT("hdf5.seal.head");
     if (status == MM_OK && w->rows > 0 && layout.vectors_at != w->c->head)
@@ -128,6 +131,7 @@ static mm_status complete(const work *w, mm_error *err)
                               w->part, layout.vectors_at, w->c->head);
     if (status != MM_OK)
         return status;
+    w->file->layout = layout;
     if (w->rows == 0) /* nothing but the head */
         return rename(w->head, w->part) == 0 ? MM_OK : mm_error_errno(err, MM_IO, "renaming %s", w->head);
     if (ftruncate(w->vectors_fd, (off_t)layout.size) != 0)
@@ -139,26 +143,36 @@ static mm_status complete(const work *w, mm_error *err)
     return status;
 }
 
-static mm_status sync_whole(const work *w, mm_error *err)
+/* The library's word that the file is one, and what to know its head by later. */
+static mm_status prove(const work *w, mm_error *err)
 {
+    char *key = NULL, *value = NULL;
+    mm_h5_file *file = w->file;
     int fd = open(w->part, O_RDONLY | O_CLOEXEC); /* for a file without rows another than vectors_fd */
-    mm_status status = MM_OK;
-    if (fd < 0 || fsync(fd) != 0)
+    if (fd < 0)
+        return mm_error_errno(err, MM_IO, "%s", w->part);
+    mm_status status = mm_h5_layout_check(w->part, w->c, &file->layout, err);
+    if (status == MM_OK)
+        status = mm_h5_layout_hash(fd, &file->layout, w->part, &file->head_hash, err);
+    if (status == MM_OK && fsync(fd) != 0)
         status = mm_error_errno(err, MM_IO, "syncing %s", w->part);
-    if (fd >= 0)
-        close(fd);
+    close(fd);
+    MM_FAILPOINT("hdf5.seal.synced");
+    if (status == MM_OK)
+        status = mm_h5_whole_print(w->collection, w->number, file, &key, &value, err);
+    if (status == MM_OK)
+        status = record(w, key, value, err);
+    file->is_whole = status == MM_OK;
+    MM_FAILPOINT("hdf5.seal.proven");
     return status;
 }
 
 static mm_status give_name(const work *w, mm_error *err)
 {
-    mm_status status = sync_whole(w, err);
-    MM_FAILPOINT("hdf5.seal.synced");
-    if (status == MM_OK && rename(w->part, w->whole) != 0)
-        status = mm_error_errno(err, MM_IO, "renaming %s", w->part);
+    if (rename(w->part, w->whole) != 0)
+        return mm_error_errno(err, MM_IO, "renaming %s", w->part);
     MM_FAILPOINT("hdf5.seal.renamed");
-    /* the keys' file goes only when the name can no longer be lost */
-    return status == MM_OK ? mm_folder_sync(w->c->root, err) : status;
+    return mm_folder_sync(w->c->root, err); /* the keys' file goes only when the name can no longer be lost */
 }
 
 static mm_status open_parts(work *w, mm_error *err)
@@ -190,6 +204,8 @@ static mm_status seal(work *w, mm_error *err)
             status = fill(w, err);
         if (status == MM_OK)
             status = complete(w, err);
+        if (status == MM_OK)
+            status = prove(w, err);
         if (status == MM_OK)
             status = give_name(w, err);
     }

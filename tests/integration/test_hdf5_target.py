@@ -229,10 +229,12 @@ def fields_without_a_place_are_refused_by_name(work):
 
 
 def a_damaged_file_turns_the_verification_red(work):
-    """One byte of a vector, one of a key, a cut file, none at all: each is found when a run that is done is verified."""
+    """One byte of a vector, of a key, of what HDF5 has before them; a cut file, an empty one: each is found when a run
+    that is done is verified."""
     source = work.flat("damaged.index", jobs.floats(3000, 8, seed=8))
     changes = {"vector": lambda whole: whole[:40_000] + bytes([whole[40_000] ^ 1]) + whole[40_001:],
                "key": lambda whole: whole[:-5] + bytes([whole[-5] ^ 1]) + whole[-4:], "cut": lambda whole: whole[:50_000],
+               "head": lambda whole: whole[:900] + bytes([whole[900] ^ 1]) + whole[901:],
                "empty": lambda whole: b"", "same": lambda whole: whole}
     for name, change in changes.items():
         work.call("run", work.make(name, source, {"to": "rows"}))
@@ -244,6 +246,18 @@ def a_damaged_file_turns_the_verification_red(work):
         work.call("verify", name, "--full", code=DONE if name == "same" else DATA)
         if name in ("vector", "key"):
             work.fails(CONFIG, "cannot be repaired", "resume", name, "--repair")
+
+
+def what_a_cancelled_run_left_goes_with_the_next(work):
+    vectors = jobs.floats(3000, 8, seed=11)
+    file = work.make("cancelled", work.flat("cancelled.index", vectors))
+    work.call("run", file, code=jobs.KILLED, failpoint="hdf5.flush.synced:2:kill")
+    work.call("cancel", "cancelled")
+    (left,) = os.listdir(work.path("out", "cancelled"))
+    assert left.startswith(".mmresume-") and not glob.glob(work.path("out", "cancelled", left, "*.h5")), left
+    work.call("run", file)
+    assert not os.path.exists(work.path("out", "cancelled", left))
+    work.holds("cancelled", "cancelled", range(3000), vectors)
 
 
 def a_full_disk_is_said_and_the_resume_ends_as_if_nothing_had_been(work):
@@ -275,6 +289,7 @@ CHECKS = [
     fail_skip_and_overwrite_do_what_they_say,
     fields_without_a_place_are_refused_by_name,
     a_damaged_file_turns_the_verification_red,
+    what_a_cancelled_run_left_goes_with_the_next,
     a_full_disk_is_said_and_the_resume_ends_as_if_nothing_had_been,
 ]
 
