@@ -14,6 +14,7 @@
 #include <mysql.h>
 
 #include "base/log.h"
+#include "base/utf8.h"
 #include "base/util.h"
 #include "sources/milvus1x/meta.h"
 #include "sources/milvus1x/mysql.h"
@@ -21,6 +22,7 @@
 /* Ways to prove a password that do not send it as it is. */
 #define PLUGINS "mysql_native_password,caching_sha2_password,sha256_password,client_ed25519"
 #define DEFAULT_MS 10000
+#define SAID_MOST 400
 #define COLUMNS_MAX 11
 
 /* What the server says by number: https://mariadb.com/docs/server/reference/error-codes (the same in MySQL). */
@@ -73,13 +75,27 @@ static mm_status classify(unsigned number)
     }
 }
 
+/* What a server says, as a message may show it. */
+static void show(const char *said, char out[SAID_MOST])
+{
+    size_t size = mm_utf8_prefix(said, strnlen(said, SAID_MOST - 1));
+    for (size_t i = 0; i < size; i++)
+        out[i] = (unsigned char)said[i] < 0x20 || said[i] == 0x7f ? '?' : said[i];
+    out[size] = '\0';
+}
+
 static mm_status failed(MYSQL *mysql, const char *name, mm_error *err)
 {
     unsigned number = mysql_errno(mysql);
+    char said[SAID_MOST];
+    if (number == CR_PLUGIN_NOT_ALLOWED) /* the library puts a piece of what it sent where it means the way's name */
+        return mm_error_set(err, MM_AUTH, "%s: the server wants the password in another way than %s (error %u)", name,
+                            PLUGINS, number);
+    show(mysql_error(mysql), said);
     const char *hint = number == 1146   ? "; a Milvus 0.9 to 1.x keeps its metadata in Tables and TableFiles"
                        : number == 1045 ? "; the password is that of source.mysql or source.mysql_password"
                                         : "";
-    return mm_error_set(err, classify(number), "%s: %.400s (error %u)%s", name, mysql_error(mysql), number, hint);
+    return mm_error_set(err, classify(number), "%s: %s (error %u)%s", name, said, number, hint);
 }
 
 /* --- connecting ------------------------------------------------------------------------------------------------- */

@@ -266,6 +266,31 @@ def the_password_is_in_no_list_of_processes_and_no_message(work):
     assert not any(PASSWORD in text for text in work.said)
 
 
+def packet(number, body):
+    return len(body).to_bytes(3, "little") + bytes([number]) + body
+
+
+def a_server_that_asks_for_the_password_itself_does_not_get_it(work):
+    """Which no honest server does without TLS: the greeting of a MySQL 5.7, then a change to mysql_clear_password."""
+    greeting = (b"\x0a5.7.0\0" + bytes(4) + b"12345678\0" + (0xF7DF).to_bytes(2, "little") + b"\x21\x02\0"
+                + (0x000F).to_bytes(2, "little") + b"\x15" + bytes(10) + b"123456789012\0mysql_native_password\0")
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        process = work.start("export", "-m", f"user:{PASSWORD}@tcp(127.0.0.1:{server.getsockname()[1]})/milvus",
+                             "-o", work.path("asked"))
+        client, _ = server.accept()
+        with client:
+            client.sendall(packet(0, greeting))
+            got = client.recv(4096)
+            client.sendall(packet(2, b"\xfemysql_clear_password\0\0"))
+            while piece := client.recv(4096):
+                got += piece
+    work.end(process, CONFIG)
+    assert b"user\0" in got and PASSWORD.encode() not in got, got
+    assert "the server wants the password in another way" in process.err, process.err
+
+
 def waits_for_tables(server, process):
     """Until the program's statement waits for a lock of a table."""
     with server.connect() as connection, connection.cursor() as cursor:
@@ -354,7 +379,8 @@ def main():
         failed = jobs.run_checks([sqlite_is_exported_to_the_byte, without_our_keys_it_is_what_milvus_migration_writes,
                                   a_wrong_command_line_is_told, an_error_leaves_the_file_as_it_was,
                                   a_kill_leaves_the_old_file_or_the_new, a_server_that_does_not_answer_is_given_up,
-                                  the_password_is_in_no_list_of_processes_and_no_message], work)
+                                  the_password_is_in_no_list_of_processes_and_no_message,
+                                  a_server_that_asks_for_the_password_itself_does_not_get_it], work)
         with object_servers.VersityGw() as store:
             failed = jobs.run_checks([an_object_store_takes_the_file_and_gives_the_database], work, store) or failed
         os.mkdir(work.path("tls"))
