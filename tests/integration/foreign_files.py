@@ -123,3 +123,39 @@ def m2h(folder, collection, out, partitions=(), mysql=None):
     return f"""M2H:
 {_source(folder, collection, partitions, mysql)}  data_dir: '{out}'
 """
+
+
+def elasticsearch(url, index, fields, name, endpoint, more=""):
+    """fields: the lines below meta.fields; more: further keys of source.es."""
+    return f"""dumper:
+  worker:
+    workMode: elasticsearch
+    reader:
+      bufferSize: 2500
+meta:
+  mode: config
+  index: {index}
+  fields:
+{fields}
+  milvus:
+    collection: {name}
+    closeDynamicField: false
+    shardNum: 2
+    consistencyLevel: Customized
+source:
+  es:
+    urls:
+      - {url}
+    username: xxx
+    password: xxx
+{more}
+target:
+  mode: remote
+  remote:
+    outputDir: migration/test/xx
+    cloud: aws
+    region: us-west-2
+    bucket: xxxxxxxxxx
+    useIAM: true
+    checkBucket: false
+{milvus(endpoint)}"""

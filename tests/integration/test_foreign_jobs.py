@@ -1,7 +1,8 @@
 """Job files of milvus-migration and MilvusDM, as their documentation gives them, run to the end into a real Milvus:
-found where the old tool looked for them, with its commands and flags; every row compared; warnings once; secrets
-nowhere in the savepoints."""
+found where the old tool looked for them, with its commands and flags, from FAISS and HDF5 files and from Milvus 1.x (SQLite,
+MySQL, an exported meta.json, an object store); every row compared; warnings once; secrets nowhere in the savepoints."""
 
+import glob
 import os
 import signal
 import subprocess
@@ -10,6 +11,8 @@ import sys
 import foreign_files
 import h5py
 import jobs
+import milvus1x_files as old
+import milvus1x_mysql
 import numpy
 import object_servers
 import oracle
@@ -21,9 +24,9 @@ SECRETS = ["Milvus-is-secret", object_servers.SECRET]
 
 
 class Work(jobs.Jobs):
-    def __init__(self, milvus, store):
+    def __init__(self, milvus, store, mysql):
         super().__init__()
-        self.milvus, self.store, self.uri = milvus, store, milvus.uri
+        self.milvus, self.store, self.mysql, self.uri = milvus, store, mysql, milvus.uri
         self.client = oracle.client(milvus.uri)
         self.vectors = jobs.floats(ROWS, DIM)
         jobs.write_flat(self.path("faiss.index"), self.vectors)
@@ -51,6 +54,27 @@ class Work(jobs.Jobs):
     def objects(self, prefix):
         reply = self.store.client().list_objects_v2(Bucket="a-bucket", Prefix=prefix)
         return [entry["Key"] for entry in reply.get("Contents", [])]
+
+    def milvus1x(self, name):
+        """A data folder with one collection of three partitions, and its path."""
+        folder, path = old.Folder(), self.path("data_" + name)
+        collection = folder.add(name, DIM, old.IP)
+        for number, tag in enumerate(("_default", "partition_1", "partition_2")):
+            collection.add(old.Segment(range(number * 500, number * 500 + 400), old.floats(400, DIM, number), [7, 3, 7]), tag)
+        collection.add(old.Segment(range(400, 500), old.floats(100, DIM, 9)), "partition_1")
+        folder.write(path)
+        return collection, path
+
+    def has(self, name, collection, field, tags=None):
+        """Exactly the live rows of the collection, in their partitions."""
+        parts = {tag: rows for tag, rows in collection.rows().items() if tags is None or tag in tags}
+        ids, vectors = (numpy.concatenate(columns) for columns in zip(*parts.values()))
+        self.holds(name, ids, vectors, field)
+        for tag, rows in parts.items():
+            self.holds(name, *rows, field, partitions=[tag])
+
+    def migration(self, meta, source, target=None):
+        return foreign_files.milvus1x(meta, source, f"127.0.0.1:{self.milvus.port}", target or self.remote())
 
     def index(self, collection, field):
         found = self.client.describe_index(collection, field)
@@ -148,7 +172,70 @@ def what_is_shown_runs_as_a_job_of_its_own(work):
     work.holds("shown", range(ROWS), work.vectors, "data")
 
 
+def a_folder_of_milvus_1x_is_dumped_and_loaded(work):
+    collection, path = work.milvus1x("from_sqlite")
+    text = work.migration(f"  mode: sqlite\n  sqliteFile: {path}/db/meta.sqlite\n",
+                          f"  mode: local\n  local:\n    tablesDir: {path}/db/tables/\n", work.local(work.path("staged_1x")))
+    file = work.write("sqlite.yaml", text)
+    work.call("dump", "-c", file)
+    work.call("load", "-c", file)
+    work.has("from_sqlite", collection, "data")
+    assert work.index("from_sqlite", "data")[1] == "IP"
+
+
+def metadata_of_milvus_1x_comes_from_mysql(work):
+    collection, path = work.milvus1x("from_mysql")
+    milvus1x_mysql.copy(path + "/db/meta.sqlite", work.mysql.connect(), "milvus")
+    os.unlink(path + "/db/meta.sqlite")
+    url = f"root:@tcp(127.0.0.1:{work.mysql.port})/milvus?charset=utf8mb4&parseTime=True&loc=Local"
+    text = work.migration(f'  mode: mysql\n  mysqlUrl: "{url}"\n', f"  mode: local\n  local:\n    tablesDir: {path}/db/tables\n")
+    work.call("start", "--config", work.write("mysql/migration.yaml", text))
+    work.ended("migration")
+    work.has("from_mysql", collection, "data")
+    parameters = {"host": "127.0.0.1", "user": "root", "port": work.mysql.port, "password": "", "database": "milvus"}
+    text = foreign_files.m2m(path, "from_mysql", work.milvus.port, mode="append", mysql=parameters)
+    work.fails(CONFIG, ["from_mysql", "embedding"], "run", work.write("mysql/M2M.yaml", text))
+
+
+def milvus_1x_in_a_bucket_is_read_by_its_exported_metadata(work):
+    collection, path = work.milvus1x("from_bucket")
+    work.call("export", "-s", path + "/db/meta.sqlite", "-o", path)
+    client = work.store.client()
+    for base, _, files in os.walk(path):
+        for name in files:
+            key = "old/" + os.path.relpath(os.path.join(base, name), path)
+            client.upload_file(os.path.join(base, name), "a-bucket", key)
+    place = foreign_files.store(f"127.0.0.1:{work.store.port}", "a-bucket", "", object_servers.ACCESS,
+                                object_servers.SECRET, outputDir=False)
+    text = work.migration("  mode: remote\n  remoteMetaFile: /old/meta.json\n",
+                          f"  mode: remote\n  remote:\n{place}    tablesDir: /old/db/tables/\n")
+    work.call("run", work.write("bucket_1x.yaml", text))
+    work.has("from_bucket", collection, "data")
+
+
 # MilvusDM
+
+
+def m2m_moves_chosen_partitions_and_then_leaves_the_collection_alone(work):
+    collection, path = work.milvus1x("chosen")
+    text = foreign_files.m2m(path, "chosen", work.milvus.port, ("partition_1", "partition_2"))
+    work.call("run", work.write("M2M.yaml", text))
+    work.ended("M2M-chosen", rows_done=896)
+    work.has("chosen", collection, "embedding", ("partition_1", "partition_2"))
+    work.call("run", work.write("again.yaml", foreign_files.m2m(path, "chosen", work.milvus.port)))
+    work.has("chosen", collection, "embedding", ("partition_1", "partition_2"))
+
+
+def m2h_writes_files_whose_job_files_run(work):
+    collection, path = work.milvus1x("exported")
+    work.call("run", work.write("M2H.yaml", foreign_files.m2h(path, "exported", work.path("h5"))))
+    found = sorted(glob.glob(work.path("h5", "*", "yamls", "exported", "*.yaml")))
+    assert len(found) == 3, found
+    for number, file in enumerate(found):
+        with open(file, encoding="utf-8") as there:
+            text = there.read().replace("dest_port: 19530", f"dest_port: {work.milvus.port}")
+        work.call("run", work.write(f"ready_{number}.yaml", text))
+    work.has("exported", collection, "embedding")
 
 
 def f2m_appends_skips_and_overwrites(work):
@@ -220,6 +307,11 @@ def no_secret_is_in_the_savepoints_nor_was_it_said(work):
 
 
 CHECKS = [
+    a_folder_of_milvus_1x_is_dumped_and_loaded,
+    metadata_of_milvus_1x_comes_from_mysql,
+    milvus_1x_in_a_bucket_is_read_by_its_exported_metadata,
+    m2m_moves_chosen_partitions_and_then_leaves_the_collection_alone,
+    m2h_writes_files_whose_job_files_run,
     a_migration_yaml_is_found_where_the_old_tool_had_it_and_runs,
     dump_and_load_are_two_commands_with_the_old_flags,
     a_dump_goes_into_the_bucket_of_the_file,
@@ -237,7 +329,8 @@ LAST = [no_secret_is_in_the_savepoints_nor_was_it_said]
 
 def main():
     servers.private_network()
-    with servers.MilvusStandalone() as milvus, object_servers.VersityGw() as store, Work(milvus, store) as work:
+    with servers.MilvusStandalone() as milvus, object_servers.VersityGw() as store, servers.MariaDB() as mysql, \
+            Work(milvus, store, mysql) as work:
         return jobs.run_checks(CHECKS, work, last=LAST, together=3)
 
 

@@ -152,7 +152,7 @@ static void mistakes_are_told_with_their_place_in_the_file(void **state)
     refused(FAISS "target: {create: {collection: {name: test}}}\n", "/d/old.yaml:3:9: target needs the key `endpoint`");
     refused(FAISS TO "}\n", "/d/old.yaml:3:9: `target.create.collection.name` is missing: workMode faiss needs it");
     refused(FAISS TO ", create: {collection: {name: test, metricType: COSINUS}}}\n",
-            "/d/old.yaml:3:89: `target.create.collection.metricType` is one of L2, IP, HAMMING");
+            "/d/old.yaml:3:89: `target.create.collection.metricType` is one of L2, IP, COSINE");
     refused(FAISS TO ", create: {collection: {name: test, shardsNum: many}}}\n",
             "/d/old.yaml:3:88: `shards` is a whole number");
     refused_with(FAISS TO CREATE, "limits.loaders=0", "--set limits.loaders: `loaders` is a whole number");

@@ -50,6 +50,7 @@ static void every_metric_has_its_index(void **state)
     (void)state;
     static const char *const metrics[][2] = {
         {"L2", "{index_type: \"AUTOINDEX\", metric_type: \"L2\"}"},
+        {"COSINE", "{index_type: \"AUTOINDEX\", metric_type: \"COSINE\"}"},
         {"IP", "{index_type: \"AUTOINDEX\", metric_type: \"IP\"}"},
         {"HAMMING", "{index_type: \"BIN_IVF_FLAT\", metric_type: \"HAMMING\", params: {\"nlist\": 1024}}"},
         {"JACCARD", "{index_type: \"BIN_IVF_FLAT\", metric_type: \"JACCARD\", params: {\"nlist\": 1024}}"},
