@@ -1,4 +1,5 @@
-"""Kill -9 at points of jobs from files of rows, and again in the resume: npy, jsonl, parquet, hdf5 and a dump into files.
+"""Kill -9 at points of jobs from files of rows, and again in the resume: npy, jsonl, parquet, hdf5, a dump and a data
+folder of Milvus 1.x into files.
 
 Sources have no state of their own; what is shown here is that reading goes on from a cursor in the middle of a
 part, in a new process, with the same rows. MM_CRASH_SECONDS: wall time (40)."""
@@ -15,6 +16,7 @@ import pyarrow
 import pyarrow.parquet
 
 import harness
+import milvus1x_files
 import oracle
 from harness import DONE, KILLED, Job, Wrong
 
@@ -69,16 +71,32 @@ def write_dump(folder, rows):
     return os.path.join(folder, "dump")
 
 
+def write_milvus1x(folder, rows):
+    """The rows in two segments among others that are deleted, after a segment that has half of them as they were before."""
+    ids, vectors = rows["id"], rows["vector"]
+    dead = numpy.arange(0, 900, 3)  # rows of the second segment that are deleted
+    live = numpy.setdiff1d(numpy.arange(1100), dead)
+    mixed_ids, mixed = numpy.full(1100, 10**9, dtype="i8"), numpy.zeros((1100, DIM), dtype="f4")
+    mixed_ids[live], mixed[live] = ids[: len(live)], vectors[: len(live)]
+    made = milvus1x_files.Folder()
+    collection = made.add("old", DIM)
+    collection.add(milvus1x_files.Segment(ids[::2], -vectors[::2]))
+    collection.add(milvus1x_files.Segment(mixed_ids, mixed, [int(row) for row in dead[::-1]]))
+    collection.add(milvus1x_files.Segment(ids[len(live):], vectors[len(live):]))
+    made.write(folder)
+    return folder
+
+
 class Kind:
-    def __init__(self, folder, driver, write, **source):
-        self.driver, self.rows = driver, columns()
+    def __init__(self, folder, driver, write, duplicates="keep", **source):
+        self.driver, self.rows, self.duplicates = driver, columns(), duplicates
         inner = os.path.join(folder, driver)
         os.makedirs(inner)
         self.source = {"driver": driver, "path": write(inner, self.rows), **source}
 
     def job(self):
         folder = tempfile.mkdtemp(prefix="mm-crash-")
-        return Job({"source": self.source, "duplicates": "keep", "verify": "full", "limits": {"memory": "16MiB", "dumpers": 2},
+        return Job({"source": self.source, "duplicates": self.duplicates, "verify": "full", "limits": {"memory": "16MiB", "dumpers": 2},
                     "target": {"driver": "files", "path": os.path.join(folder, "out"), "file_size": "64KiB", "format": "npy"},
                     "collections": [{"to": "rows"}]}, folder=folder)
 
@@ -114,7 +132,8 @@ def main():
     folder = tempfile.mkdtemp(prefix="mm-crash-tables-")
     kinds = [Kind(folder, "npy", write_npy, extent_bytes="100KiB"), Kind(folder, "jsonl", write_jsonl, extent_bytes="100KiB"),
              Kind(folder, "parquet", write_parquet, extent_bytes="100KiB"),
-             Kind(folder, "hdf5", write_hdf5, extent_bytes="100KiB"), Kind(folder, "dump", write_dump)]
+             Kind(folder, "hdf5", write_hdf5, extent_bytes="100KiB"), Kind(folder, "dump", write_dump),
+             Kind(folder, "milvus1x", write_milvus1x, "last", extent_bytes="100KiB")]
     generator = random.Random(11)
     cases = [(kind, point, f"{generator.choice(RESUME_POINTS)}:{generator.randint(1, 3)}:kill")
              for kind in kinds for point in points_of(kind)]
