@@ -36,6 +36,7 @@ typedef struct mm_extent {
     uint32_t partition;  /* index in that collection's partitions; 0 when it has none */
     uint64_t rows;       /* exact, or an estimate when the collection's rows_exact is false */
     uint64_t bytes;      /* estimate of what it takes in columns */
+    bool upsert;         /* LIVE: read again it may give rows a second time, under other numbers: all go by Upsert */
     const void *spec;
     size_t spec_size;
 } mm_extent;
@@ -79,7 +80,8 @@ typedef struct mm_source_driver {
     mm_status (*plan)(mm_source *source, uint32_t collection, mm_extent_fn emit, void *context,
                       mm_error *err);
 
-    /* LIVE only, both. Emits extents of what was written since the former ones were planned; none where nothing was. */
+    /* LIVE only, both. Emits extents of what was written since the former ones were planned; none where nothing was.
+     * MM_END: this cannot be told for this collection. */
     mm_status (*plan_changes)(mm_source *source, uint32_t collection, mm_extent_walk former, void *former_context,
                               mm_extent_fn emit, void *context, mm_error *err);
     /* Rows that the former extents have now. */

@@ -421,16 +421,18 @@ static uint32_t read_retry_after(const mm_http_reply *reply)
     return ms <= 0 ? 0 : ms > UINT32_MAX ? UINT32_MAX : (uint32_t)ms;
 }
 
-static bool method_sends_body(const char *method)
+static bool request_has_body(const mm_http_request *request)
 {
-    return strcmp(method, "PUT") == 0 || strcmp(method, "POST") == 0 || strcmp(method, "PATCH") == 0;
+    const char *method = request->method;
+    return strcmp(method, "PUT") == 0 || strcmp(method, "POST") == 0 || strcmp(method, "PATCH") == 0 ||
+           (strcmp(method, "DELETE") == 0 && request->body.size > 0);
 }
 
 mm_status mm_http_perform(mm_http *http, const mm_http_request *request, mm_http_reply *reply, mm_error *err)
 {
     mm_status status = MM_OK;
     struct curl_slist *headers = NULL;
-    bool sends_body = method_sends_body(request->method);
+    bool sends_body = request_has_body(request);
     transfer t = {.request = request, .reply = reply, .sends_body = sends_body,
                   .reply_max = request->reply_max > 0 ? request->reply_max : REPLY_MAX};
     if (sends_body)

@@ -41,7 +41,7 @@ typedef struct mm_http_request {
     const char *url;    /* complete and encoded; path and query are sent as they are */
     const char *const *headers; /* "name: value"; nothing is added but what HTTP needs (and User-Agent) */
     size_t header_count;
-    mm_http_body body; /* sent with PUT, POST and PATCH, else ignored */
+    mm_http_body body; /* sent with PUT, POST and PATCH, and with DELETE when it is not empty */
     uint64_t total_timeout_ms; /* for the whole request; 0: none */
     uint64_t stall_timeout_ms; /* 0: the pool's */
     /* The request changes nothing, or repeating it does no harm: libcurl may send it again on a connection that

@@ -34,13 +34,14 @@ typedef struct changes_call {
     mm_session *session;
     const char *phase; /* NULL: only count */
     uint64_t number;   /* of tasks, or of rows */
+    bool blind;
 } changes_call;
 
 static mm_status call_changes(void *context, mm_error *err)
 {
     changes_call *call = context;
     if (call->phase == NULL)
-        return mm_plan_count_changes(call->session, &call->number, err);
+        return mm_plan_count_changes(call->session, &call->number, &call->blind, err);
     return mm_plan_changes(call->session, call->phase, &call->number, err);
 }
 
@@ -57,11 +58,12 @@ static mm_status plan_pass(mm_session *session, uint64_t pass, uint64_t *tasks, 
     return session->run.phase ? MM_OK : mm_error_set(err, MM_NO_MEMORY, "out of memory");
 }
 
-static mm_status count_changes(mm_session *session, uint64_t *rows, mm_error *err)
+static mm_status count_changes(mm_session *session, uint64_t *rows, bool *blind, mm_error *err)
 {
     changes_call call = {.session = session};
     mm_status status = mm_steps_retry(session, call_changes, &call, err);
     *rows = call.number;
+    *blind = call.blind;
     return status;
 }
 
@@ -78,9 +80,10 @@ static mm_status run_pass(mm_session *session, mm_pipeline_write write, mm_error
 static mm_status refuse_changes(mm_session *session, mm_error *err)
 {
     uint64_t rows = 0;
+    bool blind = false;
     if (passes_max(session) == 0)
         return MM_OK;
-    mm_status status = count_changes(session, &rows, err);
+    mm_status status = count_changes(session, &rows, &blind, err);
     if (status != MM_OK || rows == 0)
         return status;
     return mm_error_set(err, MM_CHANGED,
@@ -89,13 +92,16 @@ static mm_status refuse_changes(mm_session *session, mm_error *err)
                         "source.catch_up: 0", rows, session->sinks->name, session->record.name);
 }
 
-static mm_status say_end(mm_session *session, uint64_t pass, bool empty, mm_error *err)
+static mm_status say_end(mm_session *session, uint64_t pass, mm_error *err)
 {
     uint64_t rows = 0;
-    mm_status status = empty ? MM_OK : count_changes(session, &rows, err);
+    bool blind = false;
+    mm_status status = count_changes(session, &rows, &blind, err);
     if (status != MM_OK)
         return status;
-    if (pass == 0 && rows == 0)
+    if (blind)
+        mm_log(MM_LOG_WARN, "with this cursor it cannot be seen what is written to the source while it is read");
+    else if (pass == 0 && rows == 0)
         mm_log(MM_LOG_INFO, "nothing was written to the source while it was read");
     else if (rows == 0)
         mm_log(MM_LOG_INFO, "caught up with the source after %" PRIu64 " pass%s", pass, pass == 1 ? "" : "es");
@@ -119,7 +125,7 @@ static mm_status make_passes(mm_session *session, mm_pipeline_write write, mm_er
         status = run_pass(session, write, err);
         MM_FAILPOINT("catch_up.passed");
     }
-    return status == MM_OK ? say_end(session, pass, tasks == 0, err) : status;
+    return status == MM_OK ? say_end(session, pass, err) : status;
 }
 
 mm_status mm_catch_up_run(mm_session *session, mm_pipeline_write write, mm_error *err)

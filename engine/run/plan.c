@@ -24,8 +24,12 @@ static mm_status add_extent(void *context, const mm_extent *extent, mm_error *er
     mm_session *session = plan->session;
     if (extent->spec_size > MM_EXTENT_SPEC_MAX)
         return mm_error_set(err, MM_BUG, "an extent's description has %zu bytes", extent->spec_size);
-    mm_task task = {.kind = MM_TASK_COPY, .collection = plan->collection, .partition = extent->partition,
-                    .rows = extent->rows, .bytes = extent->bytes, .spec = extent->spec,
+    if (extent->upsert && !(session->sinks->capabilities & MM_SINK_IDEMPOTENT))
+        return mm_error_set(err, MM_CONFIG, "%s can only be read so that documents may come twice, and target `%s` cannot "
+                                            "replace rows", session->collections[plan->collection].from->schema.name,
+                            session->sinks->name);
+    mm_task task = {.kind = extent->upsert ? MM_TASK_CHANGE : MM_TASK_COPY, .collection = plan->collection,
+                    .partition = extent->partition, .rows = extent->rows, .bytes = extent->bytes, .spec = extent->spec,
                     .spec_size = extent->spec_size};
     plan->run->tasks_total++;
     plan->run->bytes_total += extent->bytes;

@@ -26,7 +26,7 @@ mm_status mm_plan_former(void *context, mm_extent_fn each, void *each_context, m
 /* Adds what changed in a live source since it was planned, as tasks of kind CHANGE, in one transaction with the phase.
  * *tasks 0: nothing changed, and nothing was written. */
 mm_status mm_plan_changes(mm_session *session, const char *phase, uint64_t *tasks, mm_error *err);
-/* Rows that it would add. */
-mm_status mm_plan_count_changes(mm_session *session, uint64_t *rows, mm_error *err);
+/* Rows that it would add. *blind: of a collection nothing can be told. */
+mm_status mm_plan_count_changes(mm_session *session, uint64_t *rows, bool *blind, mm_error *err);
 
 #endif

@@ -54,7 +54,8 @@ mm_status mm_plan_former(void *context, mm_extent_fn each, void *each_context, m
 typedef struct found {
     mm_session *session;
     uint32_t collection, first_partition;
-    bool plan; /* else they are only counted */
+    bool plan;  /* else they are only counted */
+    bool blind; /* there is a collection of which nothing can be told */
     uint64_t tasks, rows, bytes;
 } found;
 
@@ -86,6 +87,8 @@ static mm_status find_changes(found *f, mm_error *err)
             f->first_partition = collection->sources[j].first_partition;
             status = session->sources->plan_changes(session->source, collection->sources[j].number, mm_plan_former, &former,
                                                     add_extent, f, err);
+            f->blind = f->blind || status == MM_END;
+            status = status == MM_END ? MM_OK : status;
         }
     }
     return status;
@@ -130,11 +133,13 @@ mm_status mm_plan_changes(mm_session *session, const char *phase, uint64_t *task
     return MM_OK;
 }
 
-mm_status mm_plan_count_changes(mm_session *session, uint64_t *rows, mm_error *err)
+mm_status mm_plan_count_changes(mm_session *session, uint64_t *rows, bool *blind, mm_error *err)
 {
     found f = {.session = session};
     mm_status status = find_changes(&f, err);
-    if (status == MM_OK)
-        *rows = f.rows;
-    return status;
+    if (status != MM_OK)
+        return status;
+    *rows = f.rows;
+    *blind = f.blind;
+    return MM_OK;
 }

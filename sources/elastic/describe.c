@@ -129,10 +129,51 @@ static mm_status prove_unique(mm_source *source, mm_elastic_collection *c, mm_er
     return status;
 }
 
+static bool has_points(const mm_elastic_server *server)
+{
+    unsigned version = server->major * 100 + server->minor;
+    return server->opensearch ? version >= 204 : version >= 712;
+}
+
+static mm_status check_field(mm_source *source, const mm_elastic_collection *c, mm_error *err)
+{
+    uint64_t without = 0;
+    if (source->cursor_field == NULL || strpbrk(source->cursor_field, "\"\\*") != NULL)
+        return mm_error_set(err, MM_CONFIG, "source.cursor_field: the name of a unique field is needed with cursor: field");
+    char *clause = mm_format("{\"bool\":{\"must_not\":{\"exists\":{\"field\":\"%s\"}}}}", source->cursor_field);
+    mm_status status = clause ? count(source, c, clause, &without, err) : no_memory(err);
+    free(clause);
+    if (status == MM_OK && without > 0)
+        status = mm_error_set(err, MM_CONFIG, "%s: %llu documents have no `%s`: it cannot be the cursor", c->name,
+                              (unsigned long long)without, source->cursor_field);
+    return status;
+}
+
+mm_status mm_elastic_choose_way(mm_source *source, mm_elastic_collection *c, mm_error *err)
+{
+    static const char *const names[] = {"seq_no", "field", "pit", "scroll"};
+    const char *wanted = mm_options_str(source->options, "cursor");
+    bool numbered = true;
+    for (size_t i = 0; i < c->index_count; i++)
+        numbered = numbered && c->indices[i].seq_no;
+    c->way = numbered               ? MM_ELASTIC_SEQ_NO
+             : source->cursor_field ? MM_ELASTIC_FIELD
+             : has_points(&source->server) ? MM_ELASTIC_PIT
+                                           : MM_ELASTIC_SCROLL;
+    for (size_t i = 0; i < MM_COUNT(names); i++)
+        if (strcmp(wanted, names[i]) == 0)
+            c->way = (mm_elastic_way)i;
+    if (c->way == MM_ELASTIC_SEQ_NO && !numbered)
+        return mm_error_set(err, MM_CONFIG, "%s: an index has no sequence numbers to sort by: cursor: pit or field", c->name);
+    return c->way == MM_ELASTIC_FIELD ? check_field(source, c, err) : MM_OK;
+}
+
 mm_status mm_elastic_describe(mm_source *source, mm_elastic_collection *c, mm_error *err)
 {
     mm_http_reply sample = MM_HTTP_REPLY_INIT;
-    mm_status status = fetch_sample(source, c, &sample, err);
+    mm_status status = mm_elastic_choose_way(source, c, err);
+    if (status == MM_OK)
+        status = fetch_sample(source, c, &sample, err);
     if (status == MM_OK)
         status = build_fields(source, c, &sample, err);
     if (status == MM_OK)

@@ -40,6 +40,13 @@ static const mm_option options[] = {
      .help = "documents without a value: auto: null where the sample has such, else a reject; default: 0, \"\", {}, []"},
     {.name = "explode", .type = MM_OPT_STRING, .decides = true,
      .help = "a nested field with a vector: a row for each of its objects"},
+    {.name = "cursor", .type = MM_OPT_ENUM, .choices = "auto|seq_no|field|pit|scroll", .default_value = "auto",
+     .decides = true,
+     .help = "order in which a shard is read; auto: seq_no, where an index has none cursor_field, else pit, else scroll"},
+    {.name = "cursor_field", .type = MM_OPT_STRING, .decides = true,
+     .help = "numeric or keyword field with another value in each document, for cursor: field"},
+    {.name = "keep_alive", .type = MM_OPT_DURATION, .default_value = "10m",
+     .help = "how long the server keeps a point in time or a scroll that is not asked for"},
     {.name = "catch_up", .type = MM_OPT_INT, .choices = "0..1000", .default_value = "3",
      .help = "passes over what was written during the run, at most; 0: the documents as they were read"},
     {.name = "extent_bytes", .type = MM_OPT_SIZE, .default_value = "64MiB",
@@ -92,6 +99,8 @@ static mm_status read_options(mm_source *source, const mm_options *given, mm_err
     choice->nulls = mm_options_str(given, "nulls");
     choice->explode = mm_options_str(given, "explode");
     source->extent_bytes = mm_options_size(given, "extent_bytes");
+    source->cursor_field = mm_options_str(given, "cursor_field");
+    source->keep_alive_s = mm_options_ms(given, "keep_alive") / 1000 + 1;
     source->page_bytes = mm_options_size(given, "page_bytes");
     source->page_rows = (uint32_t)mm_options_int(given, "page_rows");
     if (source->extent_bytes == 0)

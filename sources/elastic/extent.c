@@ -1,4 +1,4 @@
-/* Extents: ranges of `_seq_no` of one shard. A document that is changed gets a new number above all others of its shard,
+/* Extents: ranges of `_seq_no` of one shard, or whole shards where an index cannot be read so. A document that is changed gets a new number above all others of its shard,
  * so a range only ever loses documents; a cursor is the number of the last document. */
 #include <inttypes.h>
 #include <stdio.h>
@@ -7,10 +7,13 @@
 
 #include "sources/elastic/internal.h"
 
+static const char *const way_names[] = {[MM_ELASTIC_SEQ_NO] = "seq_no", [MM_ELASTIC_FIELD] = "field",
+                                        [MM_ELASTIC_PIT] = "pit", [MM_ELASTIC_SCROLL] = "scroll"};
+
 size_t mm_elastic_spec_print(const mm_elastic_extent *extent, char out[MM_ELASTIC_SPEC])
 {
-    int size = snprintf(out, MM_ELASTIC_SPEC, "seq_no %u %" PRId64 " %" PRId64 " %s", extent->shard, extent->after,
-                        extent->upto, extent->index->name);
+    int size = snprintf(out, MM_ELASTIC_SPEC, "%s %u %" PRId64 " %" PRId64 " %s", way_names[extent->way],
+                        extent->shard, extent->after, extent->upto, extent->index->name);
     return (size_t)size;
 }
 
@@ -25,15 +28,17 @@ static const mm_elastic_index *find_index(const mm_elastic_collection *c, const 
 mm_status mm_elastic_spec_parse(const mm_elastic_collection *c, const mm_extent *extent, mm_elastic_extent *out,
                                 mm_error *err)
 {
-    char text[MM_ELASTIC_SPEC], name[256];
+    char text[MM_ELASTIC_SPEC], way[16], name[256];
     size_t size = extent->spec_size < sizeof(text) - 1 ? extent->spec_size : sizeof(text) - 1;
     memcpy(text, extent->spec, size);
     text[size] = '\0';
     mm_elastic_extent found = {0};
-    bool good = sscanf(text, "seq_no %" SCNu32 " %" SCNd64 " %" SCNd64 " %255s", &found.shard, &found.after, &found.upto,
-                       name) == 4;
-    if (good)
+    bool good = sscanf(text, "%15s %" SCNu32 " %" SCNd64 " %" SCNd64 " %255s", way, &found.shard, &found.after,
+                       &found.upto, name) == 5 && strcmp(way, way_names[c->way]) == 0;
+    if (good) {
+        found.way = c->way;
         found.index = find_index(c, name);
+    }
     if (!good || found.index == NULL || found.shard >= found.index->shards)
         return mm_error_set(err, MM_CHANGED, "%s: its indices are others than those of the plan (extent %s)", c->name, text);
     *out = found;
@@ -71,6 +76,30 @@ static mm_status emit_range(const planner *p, const mm_elastic_index *index, uin
         extent.spec_size = mm_elastic_spec_print(&e, spec);
         status = p->emit(p->context, &extent, err);
     }
+    return status;
+}
+
+/* A shard whole: documents may come twice. */
+static mm_status emit_shard(const planner *p, const mm_elastic_index *index, uint32_t shard, mm_error *err)
+{
+    char spec[MM_ELASTIC_SPEC];
+    uint64_t shards = 0;
+    for (size_t i = 0; i < p->collection->index_count; i++)
+        shards += p->collection->indices[i].shards;
+    mm_elastic_extent e = {.way = p->collection->way, .shard = shard, .after = -1, .upto = -1, .index = index};
+    mm_extent extent = {.collection = p->number, .rows = p->collection->documents / shards, .spec = spec, .upsert = true};
+    extent.bytes = extent.rows * p->collection->row_bytes;
+    extent.spec_size = mm_elastic_spec_print(&e, spec);
+    return p->emit(p->context, &extent, err);
+}
+
+static mm_status plan_shards(const planner *p, mm_error *err)
+{
+    const mm_elastic_collection *c = p->collection;
+    mm_status status = MM_OK;
+    for (size_t i = 0; status == MM_OK && i < c->index_count; i++)
+        for (uint32_t shard = 0; status == MM_OK && shard < c->indices[i].shards; shard++)
+            status = emit_shard(p, &c->indices[i], shard, err);
     return status;
 }
 
@@ -113,6 +142,8 @@ mm_status mm_elastic_plan(mm_source *source, uint32_t number, mm_extent_fn emit,
     planner p = {source, c, number, 1, emit, context};
     mm_elastic_shard *shards = NULL;
     uint64_t numbers = 0;
+    if (c->way != MM_ELASTIC_SEQ_NO)
+        return plan_shards(&p, err);
     mm_status status = all_bounds(source, c, &shards, &numbers, err);
     if (status != MM_OK)
         return status;
@@ -225,6 +256,8 @@ mm_status mm_elastic_plan_changes(mm_source *source, uint32_t number, mm_extent_
     mm_elastic_shard *shards = NULL;
     int64_t *upto = NULL;
     uint64_t numbers = 0;
+    if (c->way != MM_ELASTIC_SEQ_NO)
+        return MM_END;
     mm_status status = read_former(c, former, former_context, &upto, err);
     if (status == MM_OK)
         status = all_bounds(source, c, &shards, &numbers, err);
@@ -241,6 +274,9 @@ mm_status mm_elastic_count(mm_source *source, uint32_t number, mm_extent_walk fo
 {
     mm_elastic_collection *c = &source->collections[number];
     int64_t *upto = NULL;
+    *rows = c->documents;
+    if (c->way != MM_ELASTIC_SEQ_NO) /* a verification reads it again in any case */
+        return MM_OK;
     mm_status status = read_former(c, former, former_context, &upto, err);
     *rows = 0;
     for (size_t i = 0; status == MM_OK && i < c->index_count; i++)

@@ -6,7 +6,8 @@
  *     server.c       which server it is
  *     indices.c      indices, aliases, data streams; bounds of the shards
  *     describe.c     mapping, sample and counts
- *     extent.c       ranges of `_seq_no`
+ *     extent.c       ranges of `_seq_no`, or whole shards
+ *     request.c      what a reader asks for, by its kind of cursor
  *     reader.c       pages of an extent: requests, what each page must prove, batches
  *     mapping*.c     mapping and sample to schema                         } the seam, documents.h: JSON in, columns out;
  *     page*.c        a reply into columns                                 } knows neither requests nor extents
@@ -40,11 +41,20 @@ typedef struct mm_elastic_index {
     bool seq_no;     /* it can be sorted by `_seq_no` */
 } mm_elastic_index;
 
+/* By what order a shard is read. */
+typedef enum mm_elastic_way {
+    MM_ELASTIC_SEQ_NO, /* ranges of `_seq_no`; the mark is the last one */
+    MM_ELASTIC_FIELD,  /* a field that is unique; the mark is its last value */
+    MM_ELASTIC_PIT,    /* a point in time of the shard, which the server keeps for a while; the mark says which, and where */
+    MM_ELASTIC_SCROLL  /* a scroll of the shard: there is no mark, what is lost is read again from the start */
+} mm_elastic_way;
+
 typedef struct mm_elastic_collection {
     const char *name;
     mm_elastic_index *indices;
     size_t index_count;
     mm_elastic_fields *fields;
+    mm_elastic_way way;
     uint64_t documents;  /* that match, when the source was described */
     uint64_t row_bytes;  /* of columns, about */
     bool unique;         /* no key stands on two documents */
@@ -59,6 +69,8 @@ struct mm_source {
     const char *query; /* JSON; NULL: all */
     uint64_t extent_bytes, page_bytes;
     uint32_t page_rows;
+    const char *cursor_field;
+    uint64_t keep_alive_s;
     pthread_mutex_t lock; /* guards what follows; once set, it is never changed again */
     bool found, described;
     mm_elastic_server server;
@@ -105,8 +117,9 @@ void mm_elastic_query(const mm_source *source, const char *clause, mm_buffer *ou
 /* --- extent.c --------------------------------------------------------------------------------------------------- */
 
 /* An extent's spec, as text: "seq_no <shard> <after> <upto> <index>": documents of one shard with
- * after < _seq_no <= upto. */
+ * after < _seq_no <= upto; or "field", "pit", "scroll": all of the shard, with -1 and -1. */
 typedef struct mm_elastic_extent {
+    mm_elastic_way way;
     uint32_t shard;
     int64_t after, upto;
     const mm_elastic_index *index;
@@ -124,6 +137,43 @@ mm_status mm_elastic_plan_changes(mm_source *source, uint32_t number, mm_extent_
                                   mm_extent_fn emit, void *context, mm_error *err) MM_MUST_USE;
 mm_status mm_elastic_count(mm_source *source, uint32_t number, mm_extent_walk former, void *former_context,
                            uint64_t *rows, mm_error *err) MM_MUST_USE;
+
+/* The way that source.cursor asks for, or that the indices and the server allow; with the lock held. */
+mm_status mm_elastic_choose_way(mm_source *source, mm_elastic_collection *collection, mm_error *err) MM_MUST_USE;
+
+/* --- request.c -------------------------------------------------------------------------------------------------- */
+
+/* Where a reader is, and what it asks for. */
+typedef struct mm_elastic_request {
+    mm_source *source;
+    const mm_elastic_collection *collection;
+    mm_elastic_extent extent;
+    bool keys;
+    int64_t after;    /* SEQ_NO: of the last document */
+    mm_buffer value;  /* FIELD, PIT: sort value of the last document, JSON; empty: none yet */
+    mm_buffer context; /* PIT, SCROLL: the server's name for it; empty: none yet */
+    uint64_t before;  /* documents that the context gave so far */
+    mm_buffer path, body;
+} mm_elastic_request;
+
+void mm_elastic_request_free(mm_elastic_request *request);
+/* The next page, of up to `rows` documents; opens a point in time where there is none. */
+mm_status mm_elastic_request_page(mm_elastic_request *request, uint32_t rows, size_t reply_max, mm_http_reply *reply,
+                                  mm_error *err) MM_MUST_USE;
+/* What the last page's answer says: contexts may be renamed by every answer. */
+mm_status mm_elastic_request_note(mm_elastic_request *request, const mm_elastic_envelope *envelope,
+                                  mm_error *err) MM_MUST_USE;
+/* Behind these documents. */
+mm_status mm_elastic_request_advance(mm_elastic_request *request, const mm_elastic_rows *rows, mm_error *err) MM_MUST_USE;
+/* From the start, with a new context. */
+void mm_elastic_request_restart(mm_elastic_request *request);
+/* Gives the context back to the server, as far as that goes. */
+void mm_elastic_request_end(mm_elastic_request *request);
+
+/* Cursors. MM_CONFIG: the mark is too long. */
+mm_status mm_elastic_mark_write(const mm_elastic_request *request, mm_cursor *out, mm_error *err) MM_MUST_USE;
+/* False: not a mark of this extent. */
+bool mm_elastic_mark_read(mm_elastic_request *request, const mm_cursor *cursor);
 
 /* --- reader.c: as in mm_source_driver --------------------------------------------------------------------------- */
 

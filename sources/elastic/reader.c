@@ -1,5 +1,6 @@
-/* Reading an extent: pages in the order of `_seq_no`, each asked for by a range that begins behind the last document,
- * so that the answer's total says how many there are left: a page proves by itself that nothing is missing. */
+/* Reading an extent: pages, each of which must prove that nothing is missing in it before its first row is given. By
+ * `_seq_no` and by field a page is asked for by a range that begins behind the last document, so that the answer's total
+ * says how many there are left; a point in time and a scroll have one total for all pages. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,23 +11,19 @@
 #include "sources/elastic/internal.h"
 
 #define PAGE_TRIES 3 /* of an answer that is malformed */
-#define SEQ_NO_KEY "\"_seq_no\":"
 
 struct mm_reader {
-    mm_source *source;
     mm_elastic_collection *collection;
-    mm_elastic_extent extent;
+    mm_elastic_request at;
     mm_elastic_page *page;
     mm_http_reply reply;
-    mm_buffer path, body;
-    char *name;      /* of the page, for messages */
-    uint64_t row;    /* rows before the next one */
-    int64_t after;   /* `_seq_no` of the last document that was given */
-    bool keys;
-    bool open;       /* a page is being read, of which */
+    char *name;       /* of the page, for messages */
+    uint64_t row;     /* rows before the next one */
+    uint64_t left;    /* FIELD: documents that must be left behind this page; UINT64_MAX: not known */
+    bool open;        /* a page is being read, of which */
     uint64_t expected, given; /* documents are expected, and were given */
-    bool last;       /* nothing comes behind this page */
-    unsigned bad;    /* pages in a row that turned out malformed */
+    bool last;        /* nothing comes behind this page */
+    unsigned bad;     /* pages in a row that turned out malformed */
 };
 
 static mm_status no_memory(mm_error *err)
@@ -34,21 +31,23 @@ static mm_status no_memory(mm_error *err)
     return mm_error_set(err, MM_NO_MEMORY, "out of memory for a reader");
 }
 
+static bool has_context(const mm_reader *r)
+{
+    return r->at.extent.way == MM_ELASTIC_PIT || r->at.extent.way == MM_ELASTIC_SCROLL;
+}
+
 /* --- opening ---------------------------------------------------------------------------------------------------- */
 
 static mm_status take_cursor(mm_reader *r, const mm_cursor *cursor, mm_error *err)
 {
-    char text[24];
     if (cursor == NULL || cursor->row == 0)
         return MM_OK;
-    size_t size = cursor->mark_size < sizeof(text) ? cursor->mark_size : 0;
-    memcpy(text, cursor->mark, size);
-    text[size] = '\0';
-    char *end = text;
-    r->after = strtoll(text, &end, 10);
     r->row = cursor->row;
-    if (size == 0 || *end != '\0' || r->after <= r->extent.after || r->after > r->extent.upto)
-        return mm_error_set(err, MM_DATA, "%s: the savepoint's mark `%s` is not within the extent", r->collection->name, text);
+    if (!mm_elastic_mark_read(&r->at, cursor))
+        return mm_error_set(err, MM_DATA, "%s: the savepoint's mark `%.*s` is none of this extent", r->collection->name,
+                            (int)cursor->mark_size, (const char *)cursor->mark);
+    if (r->at.extent.way == MM_ELASTIC_SCROLL)
+        mm_log(MM_LOG_WARN, "%s: a scroll was lost: its shard is read again from the start", r->name);
     return MM_OK;
 }
 
@@ -58,16 +57,19 @@ mm_status mm_elastic_read_open(mm_source *source, mm_elastic_collection *c, cons
     mm_reader *r = calloc(1, sizeof(*r));
     if (r == NULL)
         return no_memory(err);
-    *r = (mm_reader){.source = source, .collection = c, .keys = mode == MM_READ_KEYS};
-    mm_status status = mm_elastic_spec_parse(c, extent, &r->extent, err);
-    r->after = r->extent.after;
+    *r = (mm_reader){.collection = c, .left = UINT64_MAX};
+    r->at.source = source;
+    r->at.collection = c;
+    r->at.keys = mode == MM_READ_KEYS;
+    mm_status status = mm_elastic_spec_parse(c, extent, &r->at.extent, err);
+    r->at.after = r->at.extent.after;
+    if (status == MM_OK && (r->name = mm_format("%s%s/_search, shard %u", mm_elastic_client_name(source->client),
+                                                r->at.extent.index->path, r->at.extent.shard)) == NULL)
+        status = no_memory(err);
     if (status == MM_OK)
         status = take_cursor(r, cursor, err);
     if (status == MM_OK)
-        status = mm_elastic_page_new(c->fields, r->keys, true, &r->page, err);
-    if (status == MM_OK && (r->name = mm_format("%s%s/_search, shard %u", mm_elastic_client_name(source->client),
-                                                r->extent.index->path, r->extent.shard)) == NULL)
-        status = no_memory(err);
+        status = mm_elastic_page_new(c->fields, r->at.keys, r->at.extent.way == MM_ELASTIC_SEQ_NO, &r->page, err);
     if (status != MM_OK) {
         mm_elastic_read_close(r);
         return status;
@@ -76,14 +78,16 @@ mm_status mm_elastic_read_open(mm_source *source, mm_elastic_collection *c, cons
     return MM_OK;
 }
 
+/* A point in time stays for the reader that goes on; a scroll can only be begun again. */
 void mm_elastic_read_close(mm_reader *r)
 {
     if (r == NULL)
         return;
+    if ((r->last && !r->open) || r->at.extent.way == MM_ELASTIC_SCROLL)
+        mm_elastic_request_end(&r->at);
     mm_elastic_page_free(r->page);
     mm_http_reply_free(&r->reply);
-    mm_buffer_free(&r->path);
-    mm_buffer_free(&r->body);
+    mm_elastic_request_free(&r->at);
     free(r->name);
     free(r);
 }
@@ -94,35 +98,19 @@ void mm_elastic_read_close(mm_reader *r)
 static uint32_t page_rows(const mm_reader *r)
 {
     uint64_t each = r->collection->document_bytes;
-    uint64_t rows = (r->keys ? r->source->page_rows : r->source->page_bytes / (each > 0 ? each : 1));
-    if (rows > r->source->page_rows)
-        rows = r->source->page_rows;
-    if (rows > r->extent.index->window)
-        rows = r->extent.index->window;
+    const mm_source *source = r->at.source;
+    uint64_t rows = r->at.keys ? source->page_rows : source->page_bytes / (each > 0 ? each : 1);
+    if (rows > source->page_rows)
+        rows = source->page_rows;
+    if (rows > r->at.extent.index->window)
+        rows = r->at.extent.index->window;
     return rows > 0 ? (uint32_t)rows : 1;
-}
-
-static mm_status write_request(mm_reader *r, uint32_t rows, mm_error *err)
-{
-    char range[128];
-    snprintf(range, sizeof(range), "{\"range\":{\"_seq_no\":{\"gt\":%" PRId64 ",\"lte\":%" PRId64 "}}}", r->after,
-             r->extent.upto);
-    r->path.size = r->body.size = 0;
-    mm_buffer_printf(&r->path, "%s/_search?preference=_shards:%u&allow_partial_search_results=false&request_cache=false",
-                     r->extent.index->path, r->extent.shard);
-    mm_buffer_printf(&r->body, "{\"size\":%u,\"track_total_hits\":true,\"seq_no_primary_term\":true,"
-                               "\"sort\":[{\"_seq_no\":\"asc\"}],\"_source\":", rows);
-    mm_elastic_fields_source(r->collection->fields, r->keys, mm_elastic_hides_vectors(&r->source->server), &r->body);
-    mm_buffer_printf(&r->body, ",\"query\":");
-    mm_elastic_query(r->source, range, &r->body);
-    mm_buffer_append(&r->body, "}", 1);
-    return r->path.failed || r->body.failed ? no_memory(err) : MM_OK;
 }
 
 /* Fewer documents in a page from now on, for all readers of the collection. */
 static void shrink_pages(mm_reader *r, uint32_t rows)
 {
-    uint64_t each = r->source->page_bytes / (rows / 2 > 0 ? rows / 2 : 1);
+    uint64_t each = r->at.source->page_bytes / (rows / 2 > 0 ? rows / 2 : 1);
     if (each > r->collection->document_bytes)
         r->collection->document_bytes = each > UINT32_MAX ? UINT32_MAX : (uint32_t)each;
 }
@@ -132,16 +120,15 @@ static mm_status fetch(mm_reader *r, uint32_t *rows, mm_error *err)
 {
     for (;;) {
         *rows = page_rows(r);
-        mm_status status = write_request(r, *rows, err);
-        mm_elastic_call call = {.method = "POST", .path = r->path.data, .body = r->body.data, .body_size = r->body.size,
-                                .reply_max = *rows == 1 ? (size_t)1 << 30 : (size_t)(8 * r->source->page_bytes)};
-        if (status == MM_OK)
-            status = mm_elastic_client_call(r->source->client, &call, &r->reply, err);
+        size_t most = *rows == 1 ? (size_t)1 << 30 : (size_t)(8 * r->at.source->page_bytes);
+        mm_status status = mm_elastic_request_page(&r->at, *rows, most, &r->reply, err);
         if ((status != MM_TOO_LARGE && status != MM_RATE_LIMITED) || *rows == 1)
             return status;
         shrink_pages(r, *rows);
         if (status == MM_RATE_LIMITED)
             return status;
+        if (r->at.extent.way == MM_ELASTIC_SCROLL) /* the size of its pages is fixed */
+            mm_elastic_request_end(&r->at), mm_elastic_request_restart(&r->at);
         mm_log(MM_LOG_DEBUG, "%s: pages become smaller: %s", r->name, err ? err->text : "");
         mm_error_clear(err);
     }
@@ -167,15 +154,28 @@ static mm_status check_shards(const mm_reader *r, const mm_elastic_envelope *e, 
 }
 
 /* Hits of an answer, without reading it: what a document holds may only make it more. */
-static uint64_t count_hits(const mm_http_reply *reply)
+static uint64_t count_hits(const mm_reader *r)
 {
-    const char *at = reply->body.data, *end = at + reply->body.size;
+    const char *key = r->at.extent.way == MM_ELASTIC_SEQ_NO ? "\"_seq_no\":" : "\"sort\":[";
+    const char *at = r->reply.body.data, *end = at + r->reply.body.size;
+    size_t size = strlen(key);
     uint64_t found = 0;
-    while (at && (at = memmem(at, (size_t)(end - at), SEQ_NO_KEY, sizeof(SEQ_NO_KEY) - 1)) != NULL) {
+    while (at && (at = memmem(at, (size_t)(end - at), key, size)) != NULL) {
         found++;
-        at += sizeof(SEQ_NO_KEY) - 1;
+        at += size;
     }
     return found;
+}
+
+/* By field: documents with equal values would be passed over where a page ends between them. */
+static mm_status check_left(mm_reader *r, uint64_t total, mm_error *err)
+{
+    if (r->at.extent.way == MM_ELASTIC_FIELD && r->left != UINT64_MAX && total != r->left)
+        return mm_error_set(err, MM_CHANGED, "%s: %" PRIu64 " documents where %" PRIu64 " were left: `%s` is not another one "
+                                             "in each document, or documents were written or deleted", r->name, total,
+                            r->left, r->at.source->cursor_field);
+    r->left = total - r->expected;
+    return MM_OK;
 }
 
 /* Before the first row of a page is given: a row that is missing must not get behind a savepoint. */
@@ -184,35 +184,57 @@ static mm_status check_page(mm_reader *r, uint32_t rows, const mm_elastic_envelo
     mm_status status = check_shards(r, e, err);
     if (status != MM_OK)
         return status;
-    r->expected = e->total < rows ? e->total : rows;
+    uint64_t gone = has_context(r) ? r->at.before : 0;
+    if (e->total < gone)
+        return mm_error_set(err, MM_DATA, "%s: %" PRIu64 " documents in all, and %" PRIu64 " were given already", r->name,
+                            e->total, gone);
+    uint64_t left = e->total - gone;
+    r->expected = left < rows ? left : rows;
     r->given = 0;
-    r->last = e->total <= rows;
-    uint64_t hits = count_hits(&r->reply);
-    if (hits < r->expected)
+    r->last = left <= rows;
+    if (count_hits(r) < r->expected)
         return mm_error_set(err, MM_DATA, "%s: %" PRIu64 " documents where %" PRIu64 " are left and %u were asked for",
-                            r->name, hits, e->total, rows);
-    return MM_OK;
+                            r->name, count_hits(r), left, rows);
+    return check_left(r, e->total, err);
 }
 
-/* The next page, opened. A malformed one is asked for again: it may have been damaged on its way. */
+/* An answer, opened and checked. */
+static mm_status open_page(mm_reader *r, mm_error *err)
+{
+    mm_elastic_envelope envelope;
+    uint32_t rows = 0;
+    mm_status status = fetch(r, &rows, err);
+    MM_FAILPOINT("elastic.page.fetched");
+    if (status == MM_OK)
+        status = mm_elastic_page_begin(r->page, r->name, r->reply.body.data ? r->reply.body.data : "",
+                                       r->reply.body.size, r->at.after < 0 ? UINT64_MAX : (uint64_t)r->at.after, &envelope,
+                                       err);
+    if (status == MM_OK)
+        status = check_page(r, rows, &envelope, err);
+    return status == MM_OK ? mm_elastic_request_note(&r->at, &envelope, err) : status;
+}
+
+/* The next page. A malformed one is asked for again: it may have been damaged on its way. A context that is gone means
+ * the start again, whose rows go on counting: such an extent goes by Upsert. */
 static mm_status turn_page(mm_reader *r, mm_error *err)
 {
     mm_status status = MM_DATA;
     for (int i = 0; i < PAGE_TRIES && status == MM_DATA; i++) {
-        mm_elastic_envelope envelope;
-        uint32_t rows = 0;
+        bool known = r->at.context.size > 0;
         mm_error_clear(err);
-        status = fetch(r, &rows, err);
-        MM_FAILPOINT("elastic.page.fetched");
-        if (status == MM_OK)
-            status = mm_elastic_page_begin(r->page, r->name, r->reply.body.data ? r->reply.body.data : "",
-                                           r->reply.body.size, r->after < 0 ? UINT64_MAX : (uint64_t)r->after, &envelope,
-                                           err);
-        if (status == MM_OK)
-            status = check_page(r, rows, &envelope, err);
+        status = open_page(r, err);
+        if (status == MM_CHANGED && has_context(r) && known) {
+            mm_log(MM_LOG_WARN, "%s: the server has let go of the %s: the shard is read again from the start", r->name,
+                   r->at.extent.way == MM_ELASTIC_PIT ? "point in time" : "scroll");
+            mm_elastic_request_restart(&r->at);
+            status = MM_DATA;
+        } else if (status == MM_DATA && r->at.extent.way == MM_ELASTIC_SCROLL) {
+            mm_elastic_request_end(&r->at); /* the next page of a scroll comes once */
+            mm_elastic_request_restart(&r->at);
+        }
     }
     r->open = status == MM_OK;
-    if (r->open && r->expected > 0 && !r->keys) {
+    if (r->open && r->expected > 0 && !r->at.keys) {
         uint64_t each = r->reply.body.size / r->expected;
         r->collection->document_bytes = each < 64 ? 64 : (uint32_t)each;
     }
@@ -221,23 +243,41 @@ static mm_status turn_page(mm_reader *r, mm_error *err)
 
 /* --- giving ----------------------------------------------------------------------------------------------------- */
 
-static void place(mm_reader *r, mm_batch *batch, const mm_elastic_rows *rows)
+static mm_status place(mm_reader *r, mm_batch *batch, const mm_elastic_rows *rows, mm_error *err)
 {
+    if (r->at.extent.way == MM_ELASTIC_SEQ_NO && rows->seq_no > (uint64_t)r->at.extent.upto)
+        return mm_error_set(err, MM_DATA, "%s: a document with _seq_no %" PRIu64 " was not asked for", r->name,
+                            rows->seq_no);
     batch->first_row = r->row;
     for (size_t i = 0; i < batch->reject_count; i++)
         batch->rejects[i].row += r->row;
     r->row += rows->covered;
     r->given += rows->documents;
-    r->after = (int64_t)rows->seq_no;
+    mm_status status = mm_elastic_request_advance(&r->at, rows, err);
     batch->end = (mm_cursor){.row = r->row};
-    batch->end.mark_size = (uint32_t)snprintf((char *)batch->end.mark, MM_MARK_MAX, "%" PRId64, r->after);
+    return status == MM_OK ? mm_elastic_mark_write(&r->at, &batch->end, err) : status;
+}
+
+/* What was given stands: on from there, with a new answer. */
+static bool turn_back(mm_reader *r)
+{
+    if (++r->bad >= PAGE_TRIES || r->at.extent.way == MM_ELASTIC_SCROLL)
+        return false;
+    r->open = r->last = false;
+    r->left = UINT64_MAX;
+    return true;
+}
+
+static bool at_end(const mm_reader *r)
+{
+    return r->last || (r->at.extent.way == MM_ELASTIC_SEQ_NO && r->at.after >= r->at.extent.upto);
 }
 
 mm_status mm_elastic_read_next(mm_reader *r, size_t max_rows, size_t max_bytes, mm_batch *batch, mm_error *err)
 {
     for (;;) {
         if (!r->open) {
-            if (r->last || r->after >= r->extent.upto)
+            if (at_end(r))
                 return MM_END;
             mm_status status = turn_page(r, err);
             if (status != MM_OK)
@@ -246,16 +286,11 @@ mm_status mm_elastic_read_next(mm_reader *r, size_t max_rows, size_t max_bytes, 
         mm_elastic_rows rows;
         mm_status status = mm_elastic_page_next(r->page, max_rows, max_bytes, batch, &rows, err);
         if (status == MM_OK) {
-            if (rows.seq_no > (uint64_t)r->extent.upto)
-                return mm_error_set(err, MM_DATA, "%s: a document with _seq_no %" PRIu64 " was not asked for", r->name,
-                                    rows.seq_no);
-            place(r, batch, &rows);
             r->bad = 0;
-            return MM_OK;
+            return place(r, batch, &rows, err);
         }
-        if (status == MM_DATA && ++r->bad < PAGE_TRIES) { /* what was given stands: on from there, with a new answer */
+        if (status == MM_DATA && turn_back(r)) {
             mm_batch_reset(batch);
-            r->open = r->last = false;
             continue;
         }
         if (status != MM_END)
