@@ -113,10 +113,11 @@ static void set_seconds(MYSQL *mysql, enum mysql_option option, uint64_t ms)
     mysql_options(mysql, option, &seconds);
 }
 
-/* To name authorities is to ask for TLS that is verified. */
+/* To name authorities or a certificate is to ask for TLS that is verified. */
 static mm_milvus1x_tls tls_of(const mm_milvus1x_dsn *dsn, const mm_options *options)
 {
-    return dsn->tls_said || mm_options_str(options, "mysql_ca") == NULL ? dsn->tls : MM_MILVUS1X_TLS_VERIFIED;
+    bool named = mm_options_str(options, "mysql_ca") || mm_options_str(options, "mysql_cert");
+    return dsn->tls_said || !named ? dsn->tls : MM_MILVUS1X_TLS_VERIFIED;
 }
 
 static void set_tls(MYSQL *mysql, mm_milvus1x_tls tls, const mm_options *options)

@@ -1,11 +1,18 @@
-"""One Milvus 1.x folder with every case, its metadata in SQLite, in a real MariaDB, and exported from both: jobs by each
-of them bring the same rows, those that the generator knows; where pymilvusdm's own reader is right, it reads the same."""
+"""One Milvus 1.x folder with every case, its metadata in SQLite, in a real MariaDB, and exported from both: jobs by
+each of them bring the same rows, those that the generator knows; pymilvusdm's own reader, where it is right, reads the
+same."""
 
+import datetime
 import os
 import sys
 
 import numpy
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
+import cloud_servers
 import jobs
 import milvus1x_files as made
 import milvus1x_mysql
@@ -123,6 +130,44 @@ def a_server_that_is_gone_is_told_and_the_run_goes_on_once_it_is_back(work, serv
     work.ended("gone")
 
 
+def client_certificate(folder, issuer, issuer_key):
+    """(certificate, key) of a client, by that authority."""
+    with open(issuer, "rb") as file:
+        authority = x509.load_pem_x509_certificate(file.read())
+    with open(issuer_key, "rb") as file:
+        signer = serialization.load_pem_private_key(file.read(), None)
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.datetime.now(datetime.timezone.utc)
+    made_now = (x509.CertificateBuilder().subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "reader")]))
+                .issuer_name(authority.subject).public_key(key.public_key()).serial_number(x509.random_serial_number())
+                .not_valid_before(now - datetime.timedelta(hours=1)).not_valid_after(now + datetime.timedelta(days=1))
+                .sign(signer, hashes.SHA256()))
+    paths = os.path.join(folder, "client.pem"), os.path.join(folder, "client.key")
+    with open(paths[0], "wb") as file:
+        file.write(made_now.public_bytes(serialization.Encoding.PEM))
+    with open(paths[1], "wb") as file:
+        file.write(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
+                                     serialization.NoEncryption()))
+    return paths
+
+
+def a_certificate_of_the_client_is_shown(work, server):
+    os.mkdir(work.path("tls"))
+    os.chmod(work.folder, 0o755)
+    authority, authority_key = cloud_servers.certificate(work.path("tls"))
+    os.chmod(authority_key, 0o644)  # of a test; the server is another user
+    server.settings.update(ssl_cert=authority, ssl_key=authority_key, ssl_ca=authority)
+    server.restart()
+    with server.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("ALTER USER reader REQUIRE X509")
+    certificate, key = client_certificate(work.path("tls"), authority, authority_key)
+    at, ca, own = {"mysql": address(server)}, {"mysql_ca": authority}, {"mysql_cert": certificate, "mysql_key": key}
+    work.fails(CONFIG, "Access denied", "plan", work.make("no-cert", ["plain"], **at, **ca))
+    work.brings_everything("cert", ["plain"], **at, **ca, **own)
+    work.fails(CONFIG, "error 2026", "plan", work.make("no-ca", ["plain"], **at, **own))  # a certificate asks for TLS, too
+    with server.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("ALTER USER reader REQUIRE NONE")
+
+
 # another reader
 
 
@@ -180,8 +225,9 @@ def main():
         with object_servers.VersityGw() as store:
             failed = jobs.run_checks([the_database_may_be_all_that_is_not_in_an_object_store], work, server,
                                      store) or failed
-        failed = jobs.run_checks([a_server_that_is_gone_is_told_and_the_run_goes_on_once_it_is_back], work,
-                                 server) or failed
+        failed = jobs.run_checks([a_certificate_of_the_client_is_shown,
+                                  a_server_that_is_gone_is_told_and_the_run_goes_on_once_it_is_back],
+                                 work, server) or failed
     return failed
 
 
