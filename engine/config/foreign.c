@@ -310,7 +310,7 @@ typedef struct metric {
 static const metric metrics[] = {
     {"L2", "AUTOINDEX", "L2", NULL},
     {"IP", "AUTOINDEX", "IP", NULL},
-    {"COSINE", "AUTOINDEX", "COSINE", NULL}, /* of neither tool, but of files that the target hdf5 writes for MilvusDM */
+    {"COSINE", "AUTOINDEX", "COSINE", NULL}, /* of neither tool, but the target hdf5 may write it into a job file */
     {"HAMMING", "BIN_IVF_FLAT", "HAMMING", "1024"},
     {"JACCARD", "BIN_IVF_FLAT", "JACCARD", "1024"},
     {"TANIMOTO", "BIN_IVF_FLAT", "JACCARD", "1024"},
@@ -341,8 +341,8 @@ mm_status mm_foreign_index(mm_foreign *f, mm_node *collection, const char *field
         if (strcasecmp(metrics[i].text, text) == 0)
             return put_index(f->reader->arena, collection, field, at, &metrics[i]) ? MM_OK : mm_foreign_no_memory(f);
     return mm_node_error(at, f->reader->path, f->err,
-                         "`%s` is one of L2, IP, COSINE, HAMMING, JACCARD, TANIMOTO, SUBSTRUCTURE and SUPERSTRUCTURE, not "
-                         "`%.60s`", path, text);
+                         "`%s` is one of L2, IP, COSINE, HAMMING, JACCARD, TANIMOTO, SUBSTRUCTURE and "
+                         "SUPERSTRUCTURE, not `%.60s`", path, text);
 }
 
 /* --- the frame ---------------------------------------------------------------------------------------------------- */

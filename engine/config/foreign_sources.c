@@ -149,8 +149,9 @@ static mm_status put_type(mm_foreign *f, const mm_node *map, const char *name, m
         i++;
     if (status == MM_OK && i == MM_COUNT(types))
         return mm_node_error(at, f->reader->path, f->err,
-                             "`type: %.60s` is none that milvus-migration takes: text, keyword, string, long, integer, "
-                             "short, byte, boolean, double, float, half_float, scaled_float, object, dense_vector", type);
+                             "`type: %.60s` is none that milvus-migration takes: text, keyword, string, long, "
+                             "integer, short, byte, boolean, double, float, half_float, scaled_float, object, "
+                             "dense_vector", type);
     bool text = status == MM_OK && strcmp(types[i].type, "VarChar") == 0;
     if (status == MM_OK && types[i].otherwise)
         status = field_text(f, map, text ? "maxLen" : "dims", &size);
@@ -167,6 +168,26 @@ static mm_status put_type(mm_foreign *f, const mm_node *map, const char *name, m
                                                                                            : mm_foreign_no_memory(f);
 }
 
+/* _id stands beside the document, and is a text. */
+static mm_status put_id_length(mm_foreign *f, const mm_node *map)
+{
+    static const char *const texts[] = {"keyword", "text", "string"};
+    const mm_node *length = mm_foreign_get_in(f, map, "maxLen");
+    const char *type;
+    mm_status status = field_text(f, map, "type", &type);
+    bool fits = type == NULL;
+    for (size_t i = 0; status == MM_OK && !fits && i < MM_COUNT(texts); i++)
+        fits = strcmp(texts[i], type) == 0;
+    if (status == MM_OK && !fits)
+        return mm_node_error(mm_foreign_get_in(f, map, "type"), f->reader->path, f->err,
+                             "`_id` is a text: `type: %.60s` would need each of them to be a number; a job of your own "
+                             "can say source.primary_key: _id_hash", type);
+    if (status != MM_OK || length == NULL)
+        return status;
+    mm_node *value = mm_foreign_carry(f, length);
+    return mm_tree_put(f->reader->arena, f->source, "id_length", value) ? MM_OK : mm_foreign_no_memory(f);
+}
+
 /* What put_field fills. */
 typedef struct chosen {
     mm_node *rules, *types, *include;
@@ -177,7 +198,7 @@ static mm_status put_field(mm_foreign *f, const mm_node *map, chosen *c)
 {
     mm_arena *arena = f->reader->arena;
     const mm_node *at = mm_foreign_get_in(f, map, "pk");
-    const char *name, *type, *pk = NULL;
+    const char *name, *pk = NULL;
     bool primary = false;
     mm_node *rule = mm_tree_map(arena, map);
     mm_status status = field_text(f, map, "name", &name);
@@ -195,19 +216,11 @@ static mm_status put_field(mm_foreign *f, const mm_node *map, chosen *c)
         return status;
     if (!mm_tree_add(arena, c->rules, rule))
         return mm_foreign_no_memory(f);
-    if (strcmp(name, "_id") != 0)
-        return mm_tree_add(arena, c->include, mm_node_get(rule, "from")) ? put_type(f, map, name, c->types)
-                                                                         : mm_foreign_no_memory(f);
-    status = field_text(f, map, "type", &type);
-    if (status == MM_OK && type && strcmp(type, "keyword") != 0 && strcmp(type, "text") != 0 && strcmp(type, "string") != 0)
-        return mm_node_error(mm_foreign_get_in(f, map, "type"), f->reader->path, f->err,
-                             "`_id` is a text: `type: %.60s` would need each of them to be a number; a job of your own "
-                             "can say source.primary_key: _id_hash", type);
-    return status == MM_OK && mm_foreign_get_in(f, map, "maxLen")
-               ? mm_tree_put(arena, f->source, "id_length", mm_foreign_carry(f, mm_foreign_get_in(f, map, "maxLen")))
-                     ? MM_OK
-                     : mm_foreign_no_memory(f)
-               : status;
+    if (strcmp(name, "_id") == 0)
+        return put_id_length(f, map);
+    if (!mm_tree_add(arena, c->include, mm_node_get(rule, "from")))
+        return mm_foreign_no_memory(f);
+    return put_type(f, map, name, c->types);
 }
 
 /* Without a key of its own a document's _id is it, and comes first. */

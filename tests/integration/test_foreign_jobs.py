@@ -1,6 +1,7 @@
 """Job files of milvus-migration and MilvusDM, as their documentation gives them, run to the end into a real Milvus:
-found where the old tool looked for them, with its commands and flags, from FAISS and HDF5 files and from Milvus 1.x (SQLite,
-MySQL, an exported meta.json, an object store); every row compared; warnings once; secrets nowhere in the savepoints."""
+found where the old tool looked for them, with its commands and flags, from FAISS and HDF5 files and from Milvus 1.x
+(SQLite, MySQL, an exported meta.json, an object store); every row compared; warnings once; secrets nowhere in the
+savepoints."""
 
 import glob
 import os
@@ -60,7 +61,8 @@ class Work(jobs.Jobs):
         folder, path = old.Folder(), self.path("data_" + name)
         collection = folder.add(name, DIM, old.IP)
         for number, tag in enumerate(("_default", "partition_1", "partition_2")):
-            collection.add(old.Segment(range(number * 500, number * 500 + 400), old.floats(400, DIM, number), [7, 3, 7]), tag)
+            ids = range(number * 500, number * 500 + 400)
+            collection.add(old.Segment(ids, old.floats(400, DIM, number), [7, 3, 7]), tag)
         collection.add(old.Segment(range(400, 500), old.floats(100, DIM, 9)), "partition_1")
         folder.write(path)
         return collection, path
@@ -133,7 +135,8 @@ def a_source_in_a_bucket_is_read_from_there(work):
         work.store.client().put_object(Bucket="a-bucket", Key="indexes/faiss.index", Body=file.read())
     place = foreign_files.store(f"127.0.0.1:{work.store.port}", "a-bucket", "", object_servers.ACCESS,
                                 object_servers.SECRET, outputDir=False)
-    text = work.faiss("fetched").replace("mode: local   # local or remote\n  local:\n", "mode: remote\n  remote:\n" + place)
+    local = "mode: local   # local or remote\n  local:\n"
+    text = work.faiss("fetched").replace(local, "mode: remote\n  remote:\n" + place)
     text = text.replace(work.path("faiss.index"), "/indexes/faiss.index")
     work.call("run", work.write("fetched.yaml", text))
     work.holds("fetched", range(ROWS), work.vectors, "data")
@@ -175,7 +178,8 @@ def what_is_shown_runs_as_a_job_of_its_own(work):
 def a_folder_of_milvus_1x_is_dumped_and_loaded(work):
     collection, path = work.milvus1x("from_sqlite")
     text = work.migration(f"  mode: sqlite\n  sqliteFile: {path}/db/meta.sqlite\n",
-                          f"  mode: local\n  local:\n    tablesDir: {path}/db/tables/\n", work.local(work.path("staged_1x")))
+                          f"  mode: local\n  local:\n    tablesDir: {path}/db/tables/\n",
+                          work.local(work.path("staged_1x")))
     file = work.write("sqlite.yaml", text)
     work.call("dump", "-c", file)
     work.call("load", "-c", file)
@@ -188,7 +192,8 @@ def metadata_of_milvus_1x_comes_from_mysql(work):
     milvus1x_mysql.copy(path + "/db/meta.sqlite", work.mysql.connect(), "milvus")
     os.unlink(path + "/db/meta.sqlite")
     url = f"root:@tcp(127.0.0.1:{work.mysql.port})/milvus?charset=utf8mb4&parseTime=True&loc=Local"
-    text = work.migration(f'  mode: mysql\n  mysqlUrl: "{url}"\n', f"  mode: local\n  local:\n    tablesDir: {path}/db/tables\n")
+    text = work.migration(f'  mode: mysql\n  mysqlUrl: "{url}"\n',
+                          f"  mode: local\n  local:\n    tablesDir: {path}/db/tables\n")
     work.call("start", "--config", work.write("mysql/migration.yaml", text))
     work.ended("migration")
     work.has("from_mysql", collection, "data")

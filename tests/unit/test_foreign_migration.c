@@ -251,9 +251,9 @@ static void without_a_key_of_its_own_a_document_has_its_id(void **state)
 static void elasticsearch_is_asked_as_milvus_migration_asks_it(void **state)
 {
     (void)state;
-    becomes(ES(ID, "cloudId: c, apiKey: k, " URLS ", username: u"),
+    becomes(ES(ID, "cloudId: c, apiKey: k, " URLS ", username: u, serviceToken: t"),
             LINES("\n  cloud_id: c\n", "\n  api_key: \"***\"\n"),
-            LINES("\n  endpoint: [", "username"));
+            LINES("\n  endpoint: [", "username", "token"));
     becomes(ES(ID, URLS ", serviceToken: t, username: u, password: p"), LINES("\n  token: \"***\"\n"),
             LINES("username", "\n  password"));
     warns(ES(ID, URLS ", apiKey: k"), LINES("3:48: `source.es.apiKey` counts with `source.es.cloudId` only"));
