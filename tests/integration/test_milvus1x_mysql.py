@@ -163,7 +163,7 @@ def a_certificate_of_the_client_is_shown(work, server):
     at, ca, own = {"mysql": address(server)}, {"mysql_ca": authority}, {"mysql_cert": certificate, "mysql_key": key}
     work.fails(CONFIG, "Access denied", "plan", work.make("no-cert", ["plain"], **at, **ca))
     work.brings_everything("cert", ["plain"], **at, **ca, **own)
-    work.fails(CONFIG, "error 2026", "plan", work.make("no-ca", ["plain"], **at, **own))  # a certificate asks for TLS, too
+    work.fails(CONFIG, "error 2026", "plan", work.make("no-ca", ["plain"], **at, **own))  # it asks for TLS, too
     with server.connect() as connection, connection.cursor() as cursor:
         cursor.execute("ALTER USER reader REQUIRE NONE")
 
