@@ -106,15 +106,23 @@ static const mm_foreign_key keys[] = {
     TAKEN("target.create.collection.metricType", FAISS),
 };
 
-/* `dumper` is enough; `loader` and `meta` are no keys of a job either: a file without it is told what it lacks. */
+static bool has_key(const mm_node *root, const char *key)
+{
+    for (size_t i = 0; root->kind == MM_NODE_MAP && i < root->count; i++)
+        if (strcasecmp(root->keys[i]->text, key) == 0)
+            return true;
+    return false;
+}
+
+/* `dumper` is enough. A file that lacks it, but has `loader` or `meta` and nothing of a job of this program, is told so
+ * rather than taken for such a job. */
 bool mm_foreign_is_migration(const mm_node *root)
 {
-    static const char *const own[] = {"dumper", "loader", "meta"};
-    for (size_t i = 0; root->kind == MM_NODE_MAP && i < root->count; i++)
-        for (size_t j = 0; j < MM_COUNT(own); j++)
-            if (strcasecmp(root->keys[i]->text, own[j]) == 0)
-                return true;
-    return false;
+    static const char *const own[] = {"version", "job", "collections", "limits", "verify"};
+    bool ours = mm_node_get(mm_node_get(root, "source"), "driver") != NULL;
+    for (size_t i = 0; i < MM_COUNT(own); i++)
+        ours = ours || mm_node_get(root, own[i]) != NULL;
+    return has_key(root, "dumper") || (!ours && (has_key(root, "loader") || has_key(root, "meta")));
 }
 
 /* --- object stores ------------------------------------------------------------------------------------------------ */

@@ -176,6 +176,9 @@ static void a_file_of_our_own_is_left_alone(void **state)
     assert_string_equal(job->name, "old");
     assert_int_equal(job->warning_count, 0);
     mm_job_free(job);
+    refused("source: {driver: faiss, path: /a}\nmeta: 1\n", "/d/old.yaml:2:1: unknown key `meta` in the job file");
+    refused("version: 1\nloader: 1\n", "/d/old.yaml:2:1: unknown key `loader` in the job file");
+    refused("meta: 1\n", "/d/old.yaml:1:1: `dumper.worker.workMode` is missing: milvus-migration needs it");
 }
 
 /* What is made fits the drivers as they are. */
