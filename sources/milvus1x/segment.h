@@ -7,7 +7,7 @@
  *     <name>.uid       u64 bytes that follow; rows × i64
  *     deleted_docs     u64 bytes that follow; i32 numbers of rows, in no order, some more than once
  *
- * Builds before 0.8 wrote no u64 in front. Which of the two a segment has follows from the sizes of both files. */
+ * Very early builds wrote no u64 in front. Which of the two a segment has follows from the sizes of both files. */
 #ifndef MM_SOURCES_MILVUS1X_SEGMENT_H
 #define MM_SOURCES_MILVUS1X_SEGMENT_H
 

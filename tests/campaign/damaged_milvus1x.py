@@ -70,7 +70,7 @@ def flip(rng, data, at):
 def number(rng, data, at):
     """A whole number of the format's sizes."""
     size, place = rng.choice([4, 8]), at(rng, data)
-    value = rng.choice([0, 1, 7, 8, 19, 20, 29, 30, len(data), len(data) - 8, 2**31 - 1, 2**31, 2**32 - 1, 2**63, 2**64 - 1])
+    value = rng.choice([0, 1, 7, 8, 19, 20, 29, 30, len(data), max(len(data) - 8, 0), 2**31 - 1, 2**31, 2**32 - 1, 2**63, 2**64 - 1])
     return data[:place] + struct.pack("<Q", value)[:size] + data[place + size :]
 
 
