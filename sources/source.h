@@ -70,6 +70,10 @@ typedef struct mm_source_driver {
     /* Fills an empty catalog (the caller frees it). Schemas say where metric and index come from. */
     mm_status (*describe)(mm_source *source, mm_catalog *out, mm_error *err);
 
+    /* What of a collection does not arrive, or not as it is, known since describe: lines of text; "" for nothing. Lives as
+     * long as the source. May be NULL. */
+    const char *(*notes)(mm_source *source, uint32_t collection);
+
     /* Text by which a change of this collection is noticed between run and resume and before the
      * verdict, at most MM_FINGERPRINT_MAX - 1 bytes; readable, since a mismatch shows both values.
      */

@@ -73,9 +73,11 @@ static const mm_cli_option plan_options[] = {
     SET_OPTION,
     ONLY_OPTIONS,
     {.name = "json", .help = "one JSON object"},
+    {.name = "write", .help = "the job file with all collections and fields written out, ready to be changed and run"},
 };
 static const mm_cli_example plan_examples[] = {
     {"mmresume plan products.yaml", "collections, schemas, rows, bytes, tasks, warnings"},
+    {"mmresume plan products.yaml --write > products_full.yaml", "a job file in which every field can be renamed or left out"},
 };
 
 static const mm_cli_option verify_options[] = {

@@ -185,6 +185,7 @@ mm_status mm_request_make(const mm_cli_args *args, unsigned kind, mm_request *ou
     run->or_resume = mm_cli_flag(args, "or-resume");
     run->repair = mm_cli_flag(args, "repair");
     run->full = mm_cli_flag(args, "full");
+    run->write = mm_cli_flag(args, "write");
     run->json = mm_cli_flag(args, "json");
     run->quiet = mm_cli_flag(args, "quiet");
     return MM_OK;

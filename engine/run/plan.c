@@ -10,6 +10,7 @@
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "run/collections.h"
+#include "run/steps.h"
 #include "run/thinning.h"
 
 typedef struct planning {
@@ -158,6 +159,11 @@ static mm_status refuse_changed_config(const mm_session *session, mm_error *err)
                         difference, record->name);
 }
 
+static mm_status call_check_source(void *context, mm_error *err)
+{
+    return mm_session_check_source(context, err);
+}
+
 mm_status mm_plan_recall(mm_session *session, mm_error *err)
 {
     if (strcmp(session->run.config_fingerprint, session->job->fingerprint) != 0)
@@ -168,7 +174,7 @@ mm_status mm_plan_recall(mm_session *session, mm_error *err)
     for (size_t i = 0; status == MM_OK && i < count; i++)
         status = recall_collection(session, &plans[i], err);
     if (status == MM_OK)
-        status = mm_session_check_source(session, err);
+        status = mm_steps_retry(session, call_check_source, session, err);
     take_totals(session);
     return status;
 }

@@ -153,17 +153,22 @@ static mm_status call_open_sink(void *context, mm_error *err)
     return mm_session_open_sink(session, session->run.run, err);
 }
 
-/* A target that is away for a moment is waited for: the run has begun. A new run is told at once. */
+/* A source or a target that is away for a moment is waited for: the run has begun. A new run is told at once. */
 static mm_status open_sink_patiently(mm_session *session, mm_error *err)
 {
     return mm_steps_retry(session, call_open_sink, session, err);
+}
+
+static mm_status call_open_source(void *context, mm_error *err)
+{
+    return mm_session_open_source(context, err);
 }
 
 static mm_status resume_session(mm_session *session, bool repaired, mm_error *err)
 {
     mm_status status = warn_changed_file(session);
     if (status == MM_OK)
-        status = mm_session_open_source(session, err);
+        status = mm_steps_retry(session, call_open_source, session, err);
     if (status == MM_OK)
         status = mm_plan_recall(session, err);
     if (status == MM_OK)

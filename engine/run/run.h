@@ -16,6 +16,7 @@ typedef struct mm_run_args {
     bool full;              /* verify: --full */
     uint64_t stop_after_ms; /* 0: no limit */
     bool json;              /* status, plan */
+    bool write;             /* plan: as a job file */
     bool quiet;             /* no progress */
 } mm_run_args;
 

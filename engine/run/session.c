@@ -113,6 +113,11 @@ void mm_session_close(mm_session *session)
 
 mm_status mm_session_open_source(mm_session *session, mm_error *err)
 {
+    if (session->source) { /* a former try failed half-way */
+        session->sources->close(session->source);
+        session->source = NULL;
+        mm_catalog_free(&session->catalog);
+    }
     session->sources = mm_source_find(session->job->source_driver);
     if (session->sources == NULL)
         return mm_error_set(err, MM_CONFIG, "source.driver `%s` is not known", session->job->source_driver);

@@ -1,4 +1,4 @@
-/* The commands that only look: status and plan. */
+/* The command status: runs as the savepoints have them. Only looks. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -229,93 +229,5 @@ mm_status mm_run_status(const mm_run_args *args, mm_buffer *out, mm_error *err)
     if (args->json)
         mm_buffer_printf(out, "]}\n");
     mm_arena_free(&arena);
-    return status;
-}
-
-/* ---- plan ---- */
-
-typedef struct extent_sum {
-    uint64_t tasks, rows, bytes;
-} extent_sum;
-
-static mm_status sum_extent(void *context, const mm_extent *extent, mm_error *err)
-{
-    (void)err;
-    extent_sum *sum = context;
-    sum->tasks++;
-    sum->rows += extent->rows;
-    sum->bytes += extent->bytes;
-    return MM_OK;
-}
-
-static void add_field(mm_buffer *out, const mm_run_collection *collection, size_t i, bool json)
-{
-    const mm_field *field = &collection->mapping->target->fields[i];
-    const mm_field *from = &collection->from->schema.fields[collection->mapping->source_index[i]];
-    if (json) {
-        mm_buffer_printf(out, "%s{\"from\":", i > 0 ? "," : "");
-        mm_json_text(out, from->name);
-        mm_buffer_printf(out, ",\"to\":");
-        mm_json_text(out, field->name);
-        mm_buffer_printf(out, ",\"type\":\"%s\",\"dim\":%u,\"primary\":%s}", mm_type_name(field->type), field->dim,
-                         field->primary ? "true" : "false");
-        return;
-    }
-    mm_buffer_printf(out, "    %s -> %s  %s", from->name, field->name, mm_type_name(field->type));
-    if (field->dim > 0)
-        mm_buffer_printf(out, "(%u)", field->dim);
-    mm_buffer_printf(out, "%s%s%s\n", field->primary ? "  primary key" : "", field->metric_type ? "  metric " : "",
-                     field->metric_type ? field->metric_type : "");
-}
-
-static void add_collection(mm_buffer *out, const mm_run_collection *collection, const extent_sum *sum, bool json)
-{
-    const mm_schema *schema = collection->mapping->target;
-    if (json) {
-        mm_buffer_printf(out, "{\"from\":");
-        mm_json_text(out, collection->from->schema.name);
-        mm_buffer_printf(out, ",\"to\":");
-        mm_json_text(out, schema->name);
-        mm_buffer_printf(out, ",\"rows\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"tasks\":%" PRIu64 ",\"fields\":[", sum->rows,
-                         sum->bytes, sum->tasks);
-    } else {
-        mm_buffer_printf(out, "  %s -> %s: %" PRIu64 " rows, %.1f MB, %" PRIu64 " task%s\n",
-                         collection->from->schema.name, schema->name, sum->rows, (double)sum->bytes / 1e6, sum->tasks, sum->tasks == 1 ? "" : "s");
-    }
-    for (size_t i = 0; i < schema->field_count; i++)
-        add_field(out, collection, i, json);
-    if (json)
-        mm_buffer_printf(out, "]}");
-    else if (!collection->from->unique_keys)
-        mm_buffer_printf(out, "    keys are not proven unique: they are checked before the first row is sent\n");
-}
-
-mm_status mm_run_plan(const mm_run_args *args, mm_buffer *out, mm_error *err)
-{
-    mm_session session = {.args = args, .rejects_fd = -1, .stores = &mm_store_sqlite};
-    pthread_mutex_init(&session.store_lock, NULL);
-    mm_status status = mm_job_load(args->job_file, args->overrides, mm_run_tables(), &session.job, err);
-    if (status == MM_OK)
-        mm_job_warn(session.job);
-    if (status == MM_OK)
-        status = mm_sink_resolve(session.job->target_driver, session.job->target, &session.sinks, err);
-    if (status == MM_OK)
-        status = mm_session_open_source(&session, err);
-    if (status == MM_OK && args->json)
-        mm_buffer_printf(out, "{\"job\":\"%s\",\"collections\":[", session.job->name);
-    else if (status == MM_OK)
-        mm_buffer_printf(out, "%s: %s -> %s\n", session.job->name, session.job->source_driver, session.job->target_driver);
-    for (size_t i = 0; status == MM_OK && i < session.collection_count; i++) {
-        extent_sum sum = {0};
-        status = mm_collections_plan(&session, &session.collections[i], sum_extent, &sum, err);
-        if (status != MM_OK)
-            break;
-        if (args->json && i > 0)
-            mm_buffer_printf(out, ",");
-        add_collection(out, &session.collections[i], &sum, args->json);
-    }
-    if (status == MM_OK && args->json)
-        mm_buffer_printf(out, "]}\n");
-    mm_session_close(&session);
     return status;
 }

@@ -336,6 +336,11 @@ static mm_status check_account(mm_session *session, mm_verdict *verdict, mm_erro
     return status;
 }
 
+static mm_status call_check_source(void *context, mm_error *err)
+{
+    return mm_session_check_source(context, err);
+}
+
 static mm_status judge(mm_session *session, mm_verdict *verdict, mm_error *err)
 {
     uint64_t mismatches = 0;
@@ -376,7 +381,7 @@ mm_status mm_verify_run(mm_session *session, mm_verify_mode mode, mm_verdict *ve
         status = run_tasks(session, mode, err);
     MM_FAILPOINT("verify.before_count");
     if (status == MM_OK)
-        status = mm_session_check_source(session, err);
+        status = mm_steps_retry(session, call_check_source, session, err);
     if (status == MM_OK)
         status = judge(session, verdict, err);
     if (status == MM_OK)

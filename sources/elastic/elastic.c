@@ -164,6 +164,11 @@ static mm_status source_describe(mm_source *source, mm_catalog *out, mm_error *e
     return MM_OK;
 }
 
+static const char *source_notes(mm_source *source, uint32_t number)
+{
+    return source->collections[number].fields->lost;
+}
+
 static mm_status source_fingerprint(mm_source *source, uint32_t number, char out[MM_FINGERPRINT_MAX], mm_error *err)
 {
     mm_status status = prepare(source, err);
@@ -206,11 +211,11 @@ static mm_status source_count(mm_source *source, uint32_t number, mm_extent_walk
 #define DRIVER(name_, summary_)                                                                                     \
     {                                                                                                              \
         .abi = MM_SOURCE_ABI, .name = name_, .summary = summary_,                                                  \
-        .capabilities = MM_SOURCE_KEYS | MM_SOURCE_MUTABLE | MM_SOURCE_LIVE, .options = options, .option_count = MM_COUNT(options), \
-        .open = source_open, .close = source_close, .describe = source_describe,                                   \
-        .fingerprint = source_fingerprint, .plan = source_plan, .plan_changes = source_plan_changes,              \
-        .count = source_count, .read_open = source_read_open,                     \
-        .next = mm_elastic_read_next, .read_close = mm_elastic_read_close                                          \
+        .capabilities = MM_SOURCE_KEYS | MM_SOURCE_MUTABLE | MM_SOURCE_LIVE, .options = options,                   \
+        .option_count = MM_COUNT(options), .open = source_open, .close = source_close,                             \
+        .describe = source_describe, .notes = source_notes, .fingerprint = source_fingerprint,                     \
+        .plan = source_plan, .plan_changes = source_plan_changes, .count = source_count,                           \
+        .read_open = source_read_open, .next = mm_elastic_read_next, .read_close = mm_elastic_read_close           \
     }
 
 const mm_source_driver mm_source_elasticsearch =
