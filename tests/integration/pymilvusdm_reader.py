@@ -23,6 +23,14 @@ def _module(name):
     return importlib.import_module("pymilvusdm.core." + name)
 
 
+def hdf5(path):
+    """(ids, vectors) of an HDF5 file, as H2M would insert them; binary vectors as rows of bytes."""
+    vectors, ids = _module("read_data").ReadData(path).read_hdf5_data()
+    if isinstance(vectors, list):
+        vectors = numpy.frombuffer(b"".join(vectors), dtype="u1").reshape(len(vectors), -1)
+    return ids, vectors
+
+
 class Reader:
     """folder: the one that holds db/. mysql: {"host", "port", "user", "password", "database"}; None: meta.sqlite."""
 

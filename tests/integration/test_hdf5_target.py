@@ -12,8 +12,11 @@ import pyarrow
 import pyarrow.parquet
 import yaml
 
+import foreign_files
 import jobs
+import milvus1x_files
 import oracle
+import pymilvusdm_reader
 from jobs import CONFIG, DATA, DONE, UNAVAILABLE
 
 
@@ -55,15 +58,18 @@ class Exports(jobs.Jobs):
             assert ids.dtype == "<i8" and ids.shape == vectors.shape[:1], (ids, vectors)
             end = max((dataset.id.get_offset() or 0) + dataset.nbytes for dataset in (vectors, ids))
             assert not len(ids) or end == os.path.getsize(path), "there is more in the file than rows"
-            return ids[:], vectors[:]
+            found = ids[:], vectors[:]
+        if found[1].dtype in ("<f4", "u1"):  # what MilvusDM has, it reads as h5py does
+            assert all(numpy.array_equal(*pair, equal_nan=True) for pair in zip(pymilvusdm_reader.hdf5(path), found) if len(found[0]))
+        return found
 
     def holds(self, name, collection, keys, vectors, partition="None", place=None):
         """Exactly these rows, bit for bit; the order is free."""
         ids, found = self.read(name, collection, partition, place)
         keys, vectors = numpy.asarray(keys, dtype="i8"), numpy.ascontiguousarray(vectors)
         assert found.dtype == vectors.dtype and found.shape == vectors.shape, (found.dtype, found.shape, vectors.shape)
-        raw = [numpy.ascontiguousarray(rows).view("u1").reshape(len(rows), vectors.nbytes // len(vectors)) for rows in (found, vectors)]
-        assert sorted(zip(ids.tolist(), map(bytes, raw[0]))) == sorted(zip(keys.tolist(), map(bytes, raw[1])))
+        raw = [map(numpy.ndarray.tobytes, rows) for rows in (found, vectors)]
+        assert sorted(zip(ids.tolist(), raw[0])) == sorted(zip(keys.tolist(), raw[1]))
 
 
 # what arrives
@@ -152,6 +158,48 @@ def the_source_of_hdf5_files_takes_them_back(work):
         json.dump(spec, file)
     work.call("run", back)
     oracle.check_files(work.path("back"), "rows", {"id": keys, "vector": vectors})
+
+
+# Milvus 1.x
+
+
+def every_collection_and_partition_of_a_milvus_1x_arrives(work):
+    """Deletes, ids that stand in several segments, float and binary, partitions without a row, merged collections."""
+    folder = milvus1x_files.every().write(work.path("milvus"), [work.path("milvus", "db", "tables"), work.path("second"), work.path("third")])
+    source = {"driver": "milvus1x", "path": work.path("milvus"), "extent_bytes": "4KiB",
+              "tables": [work.path("milvus", "db", "tables"), work.path("second"), work.path("third")]}
+    work.call("run", work.make("milvus1x", source))
+    work.ended("milvus1x")
+    (place,) = work.places("milvus1x")
+    alive = {name: made for name, made in folder.collections.items() if not made.state}
+    assert sorted(os.listdir(place)) == sorted([*alive, "yamls"]), os.listdir(place)
+    for name, made in alive.items():
+        parts = {"None" if tag == "_default" else tag: rows for tag, rows in made.rows().items()}
+        assert sorted(os.listdir(os.path.join(place, name))) == sorted(part + ".h5" for part in parts), name
+        for part, (ids, vectors) in parts.items():
+            work.holds("milvus1x", name, ids, vectors, part)
+    work.call("run", work.make("merged", source, collections=[{"from": name, "to": "both"} for name in ("plain", "early")]))
+    newest = {int(key): row for name in ("plain", "early") for key, row in zip(*folder.collections[name].rows()["_default"])}
+    work.holds("merged", "both", list(newest), numpy.stack(list(newest.values())))
+
+
+def an_m2h_file_of_milvusdm_runs(work):
+    """Chosen partitions of one collection, under the names that MilvusDM gives."""
+    folder = milvus1x_files.Folder()
+    made = folder.add("test", 16, milvus1x_files.IP)
+    for number, tag in enumerate(("_default", "p1", "p2")):
+        made.add(milvus1x_files.Segment(range(number * 500, number * 500 + 500), jobs.floats(500, 16, seed=number), [3, 4]), tag)
+    folder.write(work.path("old"))
+    file, out = work.path("m2h.yaml"), work.path("out", "m2h")
+    with open(file, "w", encoding="utf-8") as text:
+        text.write(foreign_files.m2h(work.path("old"), "test", out, partitions=("p1", "p2")))
+    work.call("run", file)
+    (place,) = work.places("m2h")
+    assert sorted(os.listdir(os.path.join(place, "test"))) == ["p1.h5", "p2.h5"], os.listdir(os.path.join(place, "test"))
+    for tag in ("p1", "p2"):
+        work.holds("m2h", "test", *made.rows()[tag], tag)
+    with open(os.path.join(place, "yamls", "test", "p2.yaml"), encoding="utf-8") as text:
+        assert yaml.safe_load(text)["H2M"]["collection_parameter"]["metric_type"] == "IP"
 
 
 # the job files
@@ -284,6 +332,8 @@ CHECKS = [
     duplicates_that_are_dropped_leave_no_gap,
     every_partition_has_a_file_and_two_may_become_one,
     the_source_of_hdf5_files_takes_them_back,
+    every_collection_and_partition_of_a_milvus_1x_arrives,
+    an_m2h_file_of_milvusdm_runs,
     the_job_file_beside_is_one_of_milvusdm,
     each_run_has_a_folder_of_its_own_unless_asked_otherwise,
     fail_skip_and_overwrite_do_what_they_say,
