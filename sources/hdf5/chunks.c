@@ -34,6 +34,15 @@ static bool count_indexed(hid_t dataset, hsize_t *counted)
     return ok;
 }
 
+/* Chunks without a filter have the bytes that their shape says; of others the index alone knows. */
+static bool is_whole(hid_t dataset, const mm_hdf5_shape *shape, uint64_t counted)
+{
+    uint64_t bytes;
+    return mm_mul_u64(shape->chunk[0], shape->rank == 2 ? shape->chunk[1] : 1, &bytes) &&
+           mm_mul_u64(bytes, shape->element.size, &bytes) && mm_mul_u64(bytes, counted, &bytes) &&
+           H5Dget_storage_size(dataset) == bytes;
+}
+
 mm_status mm_hdf5_check_chunks(hid_t dataset, const char *file, const char *name, mm_error *err)
 {
     mm_hdf5_shape shape;
@@ -48,8 +57,11 @@ mm_status mm_hdf5_check_chunks(hid_t dataset, const char *file, const char *name
         return MM_OK;
     if (!count_indexed(dataset, &counted) || !count_found(dataset, &shape, down, across, &found))
         return mm_hdf5_failed(err, MM_DATA, "%s: dataset %s: its index of chunks cannot be read", file, name);
-    if (found == counted)
+    if (found == counted && (shape.filters[0] != '\0' || is_whole(dataset, &shape, counted)))
         return MM_OK;
+    if (found == counted)
+        return mm_error_set(err, MM_DATA, "%s: dataset %s: its chunks have no filter, and other sizes than chunks: the "
+                                          "file is damaged", file, name);
     return mm_error_set(err, MM_DATA, "%s: dataset %s: its index names %" PRIu64 " chunks, and %" PRIu64
                                       " are at their places: the file is damaged", file, name, (uint64_t)counted, found);
 }

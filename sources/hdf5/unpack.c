@@ -4,121 +4,26 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
 
 #include "base/util.h"
+#include "sources/hdf5/filters.h"
 
-#define FILTERS_MAX 8
 /* A packed chunk has little more than its bytes unpacked, else it would not have been packed. */
 #define PACKED_MAX(bytes) ((bytes) + (bytes) / 8 + 4096)
 
 struct mm_hdf5_unpacker {
     hid_t dataset;
     const mm_hdf5_array *array;
-    H5Z_filter_t filters[FILTERS_MAX];
-    int filter_count;
+    mm_hdf5_pipeline pipeline;
     size_t width;         /* bytes of a row */
     uint64_t across;      /* chunks that share their rows */
     size_t chunk_columns; /* elements of a chunk's row */
-    size_t chunk_bytes;   /* of one chunk, unpacked */
-    uint8_t *packed, *other; /* two rooms that filters go between, of room_bytes */
+    uint8_t *rooms[2];    /* that filters go between, of room_bytes; chunks are read into the first */
     size_t room_bytes;
     uint8_t *held;      /* rows of the chunks that the last block ended in */
     uint64_t held_row;  /* number of that row of chunks; UINT64_MAX: nothing is held */
     uint8_t *fill;      /* one element: what was never written is */
 };
-
-/* --- filters ---------------------------------------------------------------------------------------------------- */
-
-/* HDF5 File Format Specification, "Fletcher32": sums modulo 65535 of 16-bit numbers, the higher byte first. */
-static uint32_t fletcher32(const uint8_t *bytes, size_t size)
-{
-    uint32_t low = 0, high = 0;
-    size_t words = size / 2;
-    while (words > 0) {
-        size_t piece = words < 360 ? words : 360; /* as many as fit into 32 bits */
-        words -= piece;
-        for (; piece > 0; piece--, bytes += 2) {
-            low += (uint32_t)bytes[0] << 8 | bytes[1];
-            high += low;
-        }
-        low = (low & 0xffff) + (low >> 16);
-        high = (high & 0xffff) + (high >> 16);
-    }
-    if (size % 2 != 0) {
-        low += (uint32_t)*bytes << 8;
-        high += low;
-        low = (low & 0xffff) + (low >> 16);
-        high = (high & 0xffff) + (high >> 16);
-    }
-    low = (low & 0xffff) + (low >> 16);
-    high = (high & 0xffff) + (high >> 16);
-    return high << 16 | low;
-}
-
-static const char *check_sum(const uint8_t *bytes, size_t *size)
-{
-    if (*size < 4)
-        return "a checksum is missing";
-    *size -= 4;
-    const uint8_t *at = bytes + *size;
-    uint32_t stored = (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
-    return stored == fletcher32(bytes, *size) ? NULL : "its checksum is wrong";
-}
-
-static const char *inflate_all(const uint8_t *from, size_t size, uint8_t *to, size_t room, size_t *out)
-{
-    uLongf got = room;
-    uLong used = size;
-    if (uncompress2(to, &got, from, &used) != Z_OK)
-        return "its bytes cannot be inflated to a chunk";
-    *out = got;
-    return NULL;
-}
-
-/* First bytes of all elements, then their second bytes, and so on; what is no whole element follows as it is. */
-static void unshuffle(const uint8_t *from, size_t size, size_t item, uint8_t *to)
-{
-    size_t count = size / item;
-    if (item == 4) { /* of the width that nearly all vectors have */
-        for (size_t i = 0; i < count; i++)
-            for (size_t b = 0; b < 4; b++)
-                to[i * 4 + b] = from[b * count + i];
-    } else {
-        for (size_t b = 0; b < item; b++)
-            for (size_t i = 0; i < count; i++)
-                to[i * item + b] = from[b * count + i];
-    }
-    memcpy(to + count * item, from + count * item, size - count * item);
-}
-
-/* Undoes the filters, the last one first; *data becomes one of the two rooms. NULL: it is a whole chunk now. */
-static const char *unpack(mm_hdf5_unpacker *u, uint32_t skipped, size_t size, const uint8_t **data)
-{
-    uint8_t *from = u->packed, *to = u->other;
-    const char *wrong = NULL;
-    for (int i = u->filter_count - 1; wrong == NULL && i >= 0; i--) {
-        if ((skipped >> i & 1) != 0)
-            continue;
-        if (u->filters[i] == H5Z_FILTER_FLETCHER32) {
-            wrong = check_sum(from, &size);
-            continue;
-        }
-        if (u->filters[i] == H5Z_FILTER_DEFLATE)
-            wrong = inflate_all(from, size, to, u->room_bytes, &size);
-        else if (u->array->element.size > 1)
-            unshuffle(from, size, u->array->element.size, to);
-        else
-            continue;
-        uint8_t *swap = from;
-        from = to;
-        to = swap;
-    }
-    if (wrong == NULL && size != u->chunk_bytes)
-        wrong = "its bytes are no whole chunk";
-    *data = from;
-    return wrong;
-}
 
 /* --- chunks ----------------------------------------------------------------------------------------------------- */
 
@@ -140,10 +45,10 @@ static mm_status read_chunk(mm_hdf5_unpacker *u, const hsize_t at[2], const uint
         return MM_OK;
     if (size > u->room_bytes)
         return bad_chunk(u, at, "it has more bytes packed than unpacked", err);
-    if (H5Dread_chunk(u->dataset, H5P_DEFAULT, at, &skipped, u->packed) < 0)
+    if (H5Dread_chunk(u->dataset, H5P_DEFAULT, at, &skipped, u->rooms[0]) < 0)
         return mm_hdf5_failed(err, MM_DATA, "dataset %s: the chunk at row %" PRIu64 ", column %" PRIu64, u->array->name,
                               (uint64_t)at[0], (uint64_t)at[1]);
-    const char *wrong = unpack(u, skipped, (size_t)size, data);
+    const char *wrong = mm_hdf5_unpack(&u->pipeline, skipped, u->rooms, u->room_bytes, (size_t)size, data);
     return wrong == NULL ? MM_OK : bad_chunk(u, at, wrong, err);
 }
 
@@ -215,8 +120,8 @@ void mm_hdf5_unpacker_close(mm_hdf5_unpacker *u)
 {
     if (u == NULL)
         return;
-    free(u->packed);
-    free(u->other);
+    free(u->rooms[0]);
+    free(u->rooms[1]);
     free(u->held);
     free(u->fill);
     free(u);
@@ -226,12 +131,14 @@ void mm_hdf5_unpacker_close(mm_hdf5_unpacker *u)
 static bool read_filters(mm_hdf5_unpacker *u, hid_t properties)
 {
     unsigned options = 0;
-    u->filter_count = H5Pget_nfilters(properties);
+    mm_hdf5_pipeline *pipeline = &u->pipeline;
+    pipeline->item = u->array->element.size;
+    pipeline->count = H5Pget_nfilters(properties);
     /* chunks at the edges may be left unpacked */
-    if (u->filter_count < 0 || u->filter_count > FILTERS_MAX || H5Pget_chunk_opts(properties, &options) < 0 ||
+    if (pipeline->count < 0 || pipeline->count > MM_HDF5_FILTERS_MAX || H5Pget_chunk_opts(properties, &options) < 0 ||
         options != 0)
         return false;
-    for (int i = 0; i < u->filter_count; i++) {
+    for (int i = 0; i < pipeline->count; i++) {
         unsigned flags, values[1];
         size_t count = MM_COUNT(values);
         H5Z_filter_t filter = H5Pget_filter2(properties, (unsigned)i, &flags, &count, values, 0, NULL, NULL);
@@ -240,7 +147,7 @@ static bool read_filters(mm_hdf5_unpacker *u, hid_t properties)
         /* a shuffle of another width than the elements' is nothing that a writer does */
         if (filter == H5Z_FILTER_SHUFFLE && (count < 1 || values[0] != u->array->element.size))
             return false;
-        u->filters[i] = filter;
+        pipeline->filters[i] = filter;
     }
     return true;
 }
@@ -277,14 +184,14 @@ static mm_status make_room(mm_hdf5_unpacker *u, mm_error *err)
     const mm_hdf5_array *array = u->array;
     u->width = (size_t)mm_hdf5_width(array);
     u->across = array->columns / u->chunk_columns + (array->columns % u->chunk_columns != 0);
-    u->chunk_bytes = (size_t)(array->chunk_bytes / u->across); /* checked: it is their sum */
-    u->room_bytes = PACKED_MAX(u->chunk_bytes);
-    u->packed = malloc(u->room_bytes);
-    u->other = malloc(u->room_bytes);
+    u->pipeline.chunk_bytes = (size_t)(array->chunk_bytes / u->across); /* checked: it is their sum */
+    u->room_bytes = PACKED_MAX(u->pipeline.chunk_bytes);
+    u->rooms[0] = malloc(u->room_bytes);
+    u->rooms[1] = malloc(u->room_bytes);
     u->held = malloc((size_t)array->chunk_rows * u->width);
-    if (u->packed == NULL || u->other == NULL || u->held == NULL)
+    if (u->rooms[0] == NULL || u->rooms[1] == NULL || u->held == NULL)
         return mm_error_set(err, MM_NO_MEMORY, "dataset %s: out of memory for chunks of %zu bytes", array->name,
-                            u->chunk_bytes);
+                            u->pipeline.chunk_bytes);
     return MM_OK;
 }
 
