@@ -193,12 +193,12 @@ def cut_files_and_other_files_are_refused(work):
 
 def a_crash_of_the_library_is_an_error_of_the_file(work):
     """A process of the library that dies in the middle: the job says so, goes on living and can be resumed."""
-    vectors = floats(400000).astype("f4")
+    vectors = floats(250000).astype("f4")
     write(work.path("killed.h5"), data=vectors, chunks=(1000, DIM), compression="gzip", compression_opts=1)
     file = work.spec("killed", {"path": "killed.h5", "extent_bytes": "4MiB"},
-                     limits={"rate": "50000 rows/s", "dumpers": 1, "memory": "16MiB"})
+                     limits={"rate": "60000 rows/s", "dumpers": 1, "memory": "16MiB"})
     process = work.start("run", file)
-    work.wait_rows(process, "killed", 0)  # it is planned; 16 of 38 MiB may have been read
+    work.wait_rows(process, "killed", 0)  # it is planned; 16 of 24 MiB may have been read
     for child in libraries_of(process.pid):
         os.kill(child, signal.SIGSEGV)
     ended = work.end(process, DATA)
