@@ -36,9 +36,9 @@ def fill(client, rows, dim):
 
     def documents():
         for start in range(0, rows, 4096):
-            vectors = random.standard_normal((min(4096, rows - start), dim), dtype="f4")
-            for number, vector in enumerate(vectors.astype(str), start):
-                yield f"doc-{number}", {"vector": vector.astype(float).tolist(), "number": number, "price": number / 7,
+            vectors = random.standard_normal((min(4096, rows - start), dim)).round(7)  # digits as a float has
+            for number, vector in enumerate(vectors.tolist(), start):
+                yield f"doc-{number}", {"vector": vector, "number": number, "price": number / 7,
                                         "title": f"a title of the document {number}", "brand": f"brand {number % 97}"}
 
     client.index(INDEX, documents())
@@ -79,8 +79,10 @@ def record(wanted, folder, node):
 
 def curl(folder, parallel):
     began = time.monotonic()
-    subprocess.run(["curl", "--parallel", "--parallel-immediate", "--parallel-max", str(parallel), "--config",
-                    folder.join("curl.conf")], check=True, stdout=subprocess.DEVNULL)
+    made = subprocess.run(["curl", "--parallel", "--parallel-max", str(parallel), "--config", folder.join("curl.conf")],
+                          check=False, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    if made.returncode:
+        sys.exit(f"curl: exit {made.returncode}\n{made.stderr}")
     return time.monotonic() - began
 
 

@@ -54,8 +54,11 @@ const uint8_t *mm_column_at(const mm_column *column, size_t row, size_t *length)
     if (column->validity && !(column->validity[row / 8] >> (row % 8) & 1))
         return NULL;
     if (column->offsets) {
+        const uint8_t *value = column->values + column->offsets[row];
         *length = (size_t)(column->offsets[row + 1] - column->offsets[row]);
-        return column->values + column->offsets[row];
+        if (column->field->type == MM_TYPE_ARRAY && *length == 2 && value[1] == 0)
+            *length = 0; /* a slot without elements: Milvus gives no bytes for it */
+        return value;
     }
     *length = mm_type_width(column->field->type, column->field->dim);
     return column->values + row * *length;

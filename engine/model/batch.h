@@ -61,7 +61,8 @@ mm_status mm_batch_begin(mm_batch *batch, const mm_schema *schema, size_t capaci
 void mm_batch_reset(mm_batch *batch);
 void mm_batch_free(mm_batch *batch);
 
-/* Bytes of row `row` in `column`: pointer and length. NULL when the row is null. */
+/* Bytes of row `row` in `column`: pointer and length, which is 0 for an Array without elements. NULL when the row is
+ * null. */
 const uint8_t *mm_column_at(const mm_column *column, size_t row, size_t *length);
 
 /* Keeps only the rows whose bit in `keep` (rows bits, least significant first) is set, in place,

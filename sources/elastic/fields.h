@@ -65,6 +65,7 @@ struct mm_elastic_node {
 
     /* the sample's */
     uint64_t seen;   /* values that are not null */
+    uint64_t empty;  /* arrays without an element */
     uint64_t several; /* of them arrays of two or more */
     uint64_t longest; /* such an array */
     uint64_t numbers; /* length of the last array of numbers or base64 text, as a vector's */

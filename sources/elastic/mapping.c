@@ -142,9 +142,11 @@ static void mark_above(mm_elastic_node *node)
         n->below = true;
 }
 
-static bool is_nullable(const builder *b, const mm_elastic_node *node, bool inner)
+/* A value was missing in the sample. An empty array is a value of a field that holds arrays, and none of others. */
+static bool is_nullable(const builder *b, const mm_elastic_node *node, bool inner, mm_type type)
 {
-    return node->seen < (inner ? b->objects : b->documents);
+    bool arrays = type == MM_TYPE_JSON || type == MM_TYPE_ARRAY;
+    return node->seen + (arrays ? node->empty : 0) < (inner ? b->objects : b->documents);
 }
 
 static mm_status missing_of(const builder *b, const mm_elastic_node *node, bool inner, const mm_field *given,
@@ -158,7 +160,7 @@ static mm_status missing_of(const builder *b, const mm_elastic_node *node, bool 
     if (how->text != NULL || (strcmp(nulls, "default") == 0 && !vector))
         how->missing = MM_ELASTIC_MISSING_DEFAULT;
     else if ((given != NULL && given->nullable) || strcmp(nulls, "nullable") == 0 ||
-             (automatic && !vector && is_nullable(b, node, inner)))
+             (automatic && given == NULL && !vector && is_nullable(b, node, inner, field->type)))
         how->missing = MM_ELASTIC_MISSING_NULL;
     field->nullable = how->missing == MM_ELASTIC_MISSING_NULL;
     return MM_OK;

@@ -63,6 +63,7 @@ static mm_status look_at_array(sample *s, mm_elastic_node *node, mm_error *err)
         status = kind == MM_JSON_OBJECT ? look_at_object(s, node, err) : skip(&s->json, err);
     }
     node->seen += count > 0;
+    node->empty += count == 0;
     node->several += count > 1;
     node->longest = count > node->longest ? count : node->longest;
     node->numbers = numbers > 0 ? numbers : node->numbers;

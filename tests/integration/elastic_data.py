@@ -8,6 +8,8 @@ import json
 
 import numpy
 
+import oracle
+
 DIM, BYTES, BITS = 16, 8, 64
 WORDS = ("rot", "blau", "größe", "日本", "😀", "a\"quote", "back\\slash", "tab\tline\nend", "", "x" * 300)
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
@@ -163,10 +165,11 @@ def _times(put, random, number, kind):
 class Index:
     """An index as it was written: rows: {id: row}, rejected: ids of documents that Milvus cannot hold."""
 
-    def __init__(self, client, kind, name, shards=5):
+    def __init__(self, client, kind, name, shards=5, request=None):
+        """request: the body that creates it; default: body()"""
         self.client, self.kind, self.name = client, kind, name
         self.rows, self.rejected = {}, set()
-        client("PUT", f"/{name}", body(kind, shards))
+        client("PUT", f"/{name}", request or body(kind, shards))
 
     def write(self, numbers, version=0, routing=None):
         """Documents of these numbers, another version of those that are there already."""
@@ -193,6 +196,19 @@ class Index:
         self.client.refresh(self.name)
 
 
+def milvus_rows(uri, collection, keys, names):
+    """Rows that a Milvus has, as compare() takes them."""
+    columns = oracle.fetch(uri, collection, keys, primary="_id", fields=["_id", *names])
+    columns = {name: [_listed(value) for value in column] for name, column in columns.items()}
+    return [dict(zip(columns, values)) for values in zip(*columns.values())]
+
+
+def _listed(value):
+    """An Array comes as the message that has one of several lists."""
+    kind = value.WhichOneof("data") if hasattr(value, "WhichOneof") else ""
+    return value if kind == "" else list(getattr(value, kind).data) if kind else []
+
+
 # comparison
 
 
@@ -210,8 +226,6 @@ def _plain(how, value):
         return numpy.float64(value).tobytes()
     if how == VECTOR:
         return numpy.asarray(value, dtype="f4").tobytes()
-    if how == JSON:
-        return json.loads(value) if isinstance(value, (str, bytes)) else value
     if how == SPARSE:
         return {int(key): numpy.float32(number).tobytes() for key, number in value.items()}
     if how in (INTS, LIST):
@@ -219,11 +233,6 @@ def _plain(how, value):
     if how == WHOLE:
         return int(value)
     return value
-
-
-def _place(value):
-    """A text that a server takes as a point is not an object in JSON."""
-    return value if isinstance(value, str) else _plain(JSON, value)
 
 
 def compare(kind, got, wanted, names=None):
@@ -243,7 +252,8 @@ def compare(kind, got, wanted, names=None):
             how = known[name][1]
             if name not in row:
                 raise Different(f"{row['_id']}: there is no {name}")
-            left = _place(want[name]) if name == "place" else _plain(how, want[name])
-            right = _place(row[name]) if name == "place" else _plain(how, row[name])
-            if left != right:
+            value = row[name]
+            if how == JSON and isinstance(value, (str, bytes)):  # the text of a JSON that is no object, and what Milvus has
+                value = json.loads(value)
+            if _plain(how, want[name]) != _plain(how, value):
                 raise Different(f"{row['_id']}: {name} is {row[name]!r} instead of {want[name]!r}")

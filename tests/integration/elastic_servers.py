@@ -195,22 +195,29 @@ def cluster(kind="elasticsearch-8"):
 
 
 @contextlib.contextmanager
-def started(*nodes, timeout=300):
+def each(nodes, timeout=300):
     """All of them at once, ended together."""
     try:
         for node in nodes:
             node.begin()
         for node in nodes:
             node.wait(timeout)
+        yield nodes
+    finally:
+        for node in nodes:
+            node.stop()
+
+
+@contextlib.contextmanager
+def started(*nodes, timeout=300):
+    """The nodes of one cluster, when they have found each other."""
+    with each(nodes, timeout):
         end = time.monotonic() + timeout
         while nodes[0].client()("GET", "/_cluster/health")["number_of_nodes"] != len(nodes):
             if time.monotonic() > end:
                 raise TimeoutError("the nodes do not find each other")
             time.sleep(0.2)
         yield nodes
-    finally:
-        for node in nodes:
-            node.stop()
 
 
 def java_home():

@@ -320,6 +320,22 @@ def _join(units, fields):
     return {field: numpy.concatenate([unit[field] for unit in ordered]) for field in fields}
 
 
+def read_lines(folder):
+    """{collection: [object, …]} of a target folder, by the key where it is a number."""
+    found = {}
+    for collection in sorted(os.listdir(folder)):
+        with open(os.path.join(folder, collection, "manifest.json"), encoding="utf-8") as file:
+            manifest = json.load(file)
+        rows = []
+        for entry in manifest["files"]:
+            with open(os.path.join(folder, collection, entry["path"]), encoding="utf-8") as file:
+                rows += [{**json.loads(line), "": entry["partition"]} for line in file]
+        assert len(rows) == manifest["rows"]
+        key = next(field["name"] for field in manifest["schema"]["fields"] if field.get("primary"))
+        found[collection] = sorted(rows, key=lambda row: row[key])
+    return found
+
+
 def quote(name):
     """A name as a file name: percent-encoded but for letters, digits, '_', '-' and inner '.'."""
     safe = "".join(char if char in _SAFE else "".join(f"%{byte:02X}" for byte in char.encode()) for char in name)

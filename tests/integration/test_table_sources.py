@@ -17,6 +17,7 @@ import object_servers
 import oracle
 import servers
 from jobs import CONFIG, DATA
+from oracle import read_lines as lines
 
 ROWS = 700
 
@@ -33,22 +34,6 @@ class Tables(jobs.Jobs):
         for word in words:
             assert word in ended.err, f"{word!r} is not said:\n{ended.err}"
         return lines(self.path(name + ".out")) if code == jobs.DONE and form == "jsonl" else None
-
-
-def lines(folder):
-    """{collection: [object, …]} of a target folder, by the key where it is a number."""
-    found = {}
-    for collection in sorted(os.listdir(folder)):
-        with open(os.path.join(folder, collection, "manifest.json"), encoding="utf-8") as file:
-            manifest = json.load(file)
-        rows = []
-        for entry in manifest["files"]:
-            with open(os.path.join(folder, collection, entry["path"]), encoding="utf-8") as file:
-                rows += [{**json.loads(line), "": entry["partition"]} for line in file]
-        assert len(rows) == manifest["rows"]
-        key = next(field["name"] for field in manifest["schema"]["fields"] if field.get("primary"))
-        found[collection] = sorted(rows, key=lambda row: row[key])
-    return found
 
 
 def only(found):

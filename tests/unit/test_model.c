@@ -305,12 +305,30 @@ static void a_missing_and_a_doubled_row_are_named(void **state)
     mm_batch_free(&b);
 }
 
+/* What was sent with a slot for its elements comes back from Milvus without any bytes. */
+static void an_array_without_elements_is_the_same_in_both_forms(void **state)
+{
+    (void)state;
+    mm_field field = {.name = "tags", .type = MM_TYPE_ARRAY, .element_type = MM_TYPE_VARCHAR};
+    uint8_t slot[] = {6 << 3 | 2, 0}, one[] = {6 << 3 | 2, 2, 1 << 3 | 2, 0};
+    uint64_t none[] = {0, 0}, two[] = {0, 2}, four[] = {0, 4};
+    mm_column columns[] = {{.field = &field, .values = slot, .offsets = none},
+                           {.field = &field, .values = slot, .offsets = two},
+                           {.field = &field, .values = one, .offsets = four}};
+    mm_batch batches[3];
+    for (size_t i = 0; i < 3; i++)
+        batches[i] = (mm_batch){.columns = &columns[i], .column_count = 1, .rows = 1};
+    assert_true(mm_batch_row_hash(&batches[0], 0) == mm_batch_row_hash(&batches[1], 0));
+    assert_true(mm_batch_row_hash(&batches[0], 0) != mm_batch_row_hash(&batches[2], 0));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(filtering_keeps_exactly_the_chosen_rows),
         cmocka_unit_test(filtering_twice_keeps_the_source_ordinals),
         cmocka_unit_test(the_checksum_does_not_depend_on_order_but_on_every_byte),
+        cmocka_unit_test(an_array_without_elements_is_the_same_in_both_forms),
         cmocka_unit_test(nonfinite_values_are_found_wherever_they_stand),
         cmocka_unit_test(without_rules_every_field_keeps_its_name),
         cmocka_unit_test(rules_choose_rename_and_retype),

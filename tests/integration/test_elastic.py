@@ -1,0 +1,174 @@
+"""Whole jobs from real Elasticsearch 8 and 7 and OpenSearch 2 nodes into files of lines of JSON, which Python reads, and
+into a real Milvus: documents with a field of each type over 5 shards, written, updated and deleted before the job; every
+value of every row is compared with what was indexed."""
+
+import json
+import os
+import sys
+
+import elastic_data
+import elastic_servers
+import jobs
+import oracle
+import servers
+from jobs import CONFIG, DATA
+from oracle import read_lines as lines
+
+ROWS, SHARDS = 1200, 5
+SIZES = {"extent_bytes": "256KiB", "page_bytes": "128KiB"}  # so that there are several of each
+
+
+class Elastic(jobs.Jobs):
+    """Jobs from the nodes' indices `products`, which are not changed, and others."""
+
+    def __init__(self, nodes, milvus):
+        super().__init__()
+        self.nodes, self.milvus = nodes, milvus
+        self.products = {kind: self.index(kind, "products", ROWS) for kind in nodes}
+        for index in self.products.values():
+            index.write(range(0, 300), version=1)
+            index.delete(range(600, 700))
+            index.write(range(650, 660), version=2)
+
+    def index(self, kind, name, rows, **more):
+        index = elastic_data.Index(self.nodes[kind].client(), kind, name, SHARDS)
+        index.write(range(rows), **more)
+        return index
+
+    def make(self, kind, name, index="products", target=None, job=None, entry=None, **source):
+        driver = "opensearch" if kind == "opensearch" else "elasticsearch"
+        if kind == "elasticsearch-7":  # the vector is an array of floats in the mapping
+            source.setdefault("types", ["vector FloatVector(%d)" % elastic_data.DIM])
+        source = {"driver": driver, "endpoint": self.nodes[kind].uri, "index": index, "arrays": "array",
+                  **SIZES, **source}
+        target = target or {"driver": "files", "path": self.path(name + ".out"), "format": "jsonl"}
+        rejects = job.pop("rejects", 100) if job else 100
+        return self.job(name, None, target, entry, verify="full", limits={"rejects": rejects, "patience": "20s"},
+                        **(job or {}), source={"path": None, **source})
+
+    def job(self, name, path, target, collection=None, **more):
+        file = super().job(name, path, target, collection, **more)
+        with open(file, encoding="utf-8") as text:
+            spec = json.load(text)
+        del spec["source"]["path"]
+        with open(file, "w", encoding="utf-8") as out:
+            json.dump(spec, out, indent=1)
+        return file
+
+    def move(self, kind, name, **more):
+        """Runs a job into lines of JSON; {collection: rows}."""
+        self.call("run", self.make(kind, name, **more))
+        return lines(self.path(name + ".out"))
+
+    def arrived(self, kind, name, got, index, names=None):
+        elastic_data.compare(kind, got, index.rows, names)
+        rejected = {reject["key"] for reject in self.rejects(name) or []}
+        assert rejected == index.rejected, (rejected, index.rejected)
+
+
+def every_type_arrives_as_it_was_indexed(work):
+    for kind, index in work.products.items():
+        got = work.move(kind, "types-" + kind)
+        assert list(got) == ["products"], got.keys()
+        work.arrived(kind, "types-" + kind, got["products"], index)
+        work.ended("types-" + kind, rows_done=len(index.rows), rows_rejected=len(index.rejected))
+
+
+def every_type_that_milvus_has_arrives_in_milvus(work):
+    # this Milvus has one vector field, no nullable ones, and only objects in JSON
+    leave = {"elasticsearch-8": ["bytes", "bits", "sparse"], "opensearch": ["bytes"]}
+    for kind, out in leave.items():
+        out = out + ["note", "offers", "place"]
+        name = "milvus_" + kind.replace("-", "_")
+        index = work.products[kind]
+        names = [field for field in elastic_data.fields(kind) if field not in out]
+        work.call("run", work.make(kind, name, exclude=out, target={"driver": "milvus", "endpoint": work.milvus.uri},
+                                   entry={"to": name, "index": {"vector": {"index_type": "FLAT", "metric_type": "L2"}}}))
+        rows = elastic_data.milvus_rows(work.milvus.uri, name, list(index.rows), names)
+        elastic_data.compare(kind, rows, index.rows, names)
+        client = oracle.client(work.milvus.uri)
+        assert oracle.wait_countable(client, name) == len(index.rows)
+        client.close()
+
+
+def bits_arrive_as_a_binary_vector_in_milvus(work):
+    index = work.products["elasticsearch-8"]
+    work.call("run", work.make("elasticsearch-8", "bits", include=["bits", "number"],
+                               target={"driver": "milvus", "endpoint": work.milvus.uri}, entry={"to": "bits"}))
+    rows = elastic_data.milvus_rows(work.milvus.uri, "bits", [*index.rows, *index.rejected], ["bits", "number"])
+    assert len(rows) == len(index.rows) + len(index.rejected), len(rows)  # a document without `vector` has what is asked for
+    elastic_data.compare("elasticsearch-8", [row for row in rows if row["_id"] not in index.rejected], index.rows,
+                         ["bits", "number"])
+
+
+def an_alias_a_pattern_and_a_filter_choose_documents(work):
+    kind = "opensearch"
+    first, second = work.index(kind, "part-1", 300), elastic_data.Index(work.nodes[kind].client(), kind, "part-2", 2)
+    second.write(range(1000, 1200))
+    work.nodes[kind].client()("POST", "/_aliases", {"actions": [{"add": {"index": "part-*", "alias": "parts"}}]})
+    both = {**first.rows, **second.rows}
+    got = work.move(kind, "alias", index="parts")
+    assert list(got) == ["parts"]
+    elastic_data.compare(kind, got["parts"], both)
+    got = work.move(kind, "pattern", index="part-*", with_index=True)
+    assert sorted(got) == ["part-1", "part-2"]
+    elastic_data.compare(kind, got["part-1"], first.rows)
+    elastic_data.compare(kind, got["part-2"], second.rows)
+    assert {row["_index"] for row in got["part-2"]} == {"part-2"}
+    query = {"bool": {"filter": [{"range": {"i16": {"gte": 0}}}, {"term": {"flag": True}}]}}
+    got = work.move(kind, "filter", index=["part-1", "part-2"], collection="both", query=json.dumps(query))
+    elastic_data.compare(kind, got["both"], {key: row for key, row in both.items() if row["i16"] >= 0 and row["flag"]})
+
+
+def keys_are_made_of_a_field_or_a_hash(work):
+    kind = "elasticsearch-8"
+    index = work.products[kind]
+    got = work.move(kind, "hashed", primary_key="_id_hash", include=["vector", "number"])["products"]
+    assert len(got) == len(index.rows)
+    assert sorted(row["number"] for row in got) == sorted(row["number"] for row in index.rows.values())
+    got = work.move(kind, "numeric", primary_key="number", include=["vector", "title", "number"])["products"]
+    assert {row["number"]: row["title"] for row in got} == {row["number"]: row["title"] for row in index.rows.values()}
+
+
+def a_routing_value_is_a_field_and_a_document_of_each_shard_arrives(work):
+    kind = "opensearch"
+    index = work.index(kind, "routed", 200, routing=lambda document: f"r{document['i8']}")
+    got = work.move(kind, "routed", index="routed", with_routing=True)["routed"]
+    elastic_data.compare(kind, got, index.rows)
+    assert all(row["_routing"] == f"r{row['i8']}" for row in got)
+
+
+def what_is_not_there_is_told(work):
+    kind = "elasticsearch-8"
+    work.fails(CONFIG, ["nothere"], "run", work.make(kind, "nothere", index="nothere"))
+    work.fails(CONFIG, ["nofield"], "run", work.make(kind, "nofield", include=["nofield"]))
+    ended = work.call("run", work.make("opensearch", "few", job={"rejects": 0}), code=DATA)
+    assert "reject" in ended.err, ended.err
+
+
+def main():
+    servers.private_network()
+    kinds = [kind for kind in elastic_data.OWN if available(kind)]
+    if set(kinds) < {"elasticsearch-8", "opensearch"}:
+        print("0 passed, 1 skipped")
+        return 0
+    nodes = {kind: elastic_servers.Node(kind) for kind in kinds}
+    with elastic_servers.each(nodes.values()), servers.MilvusStandalone() as milvus, Elastic(nodes, milvus) as work:
+        return jobs.run_checks([every_type_arrives_as_it_was_indexed, every_type_that_milvus_has_arrives_in_milvus,
+                                bits_arrive_as_a_binary_vector_in_milvus, an_alias_a_pattern_and_a_filter_choose_documents,
+                                keys_are_made_of_a_field_or_a_hash,
+                                a_routing_value_is_a_field_and_a_document_of_each_shard_arrives, what_is_not_there_is_told],
+                               work)
+
+
+def available(kind):
+    try:
+        elastic_servers.distribution(kind)
+        return True
+    except RuntimeError as error:
+        print(f"{kind}: {error}", file=sys.stderr)
+        return False
+
+
+if __name__ == "__main__":
+    sys.exit(main())
