@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <string.h>
 
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the first byte of a word is its lowest");
+
 static bool continues(uint8_t byte)
 {
     return (byte & 0xC0) == 0x80;
@@ -39,10 +41,12 @@ size_t mm_utf8_prefix(const void *bytes, size_t size)
         uint64_t word;
         while (size >= sizeof(word)) {
             memcpy(&word, at, sizeof(word));
-            if (word & 0x8080808080808080u)
+            word &= 0x8080808080808080u;
+            size_t ascii = word != 0 ? (size_t)__builtin_ctzll(word) / 8 : sizeof(word);
+            at += ascii;
+            size -= ascii;
+            if (word != 0)
                 break;
-            at += sizeof(word);
-            size -= sizeof(word);
         }
         size_t length = size > 0 ? character(at, size) : 0;
         if (length == 0)

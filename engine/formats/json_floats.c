@@ -16,6 +16,12 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "eight digits are read
 #define MARGIN 64
 
 static const uint64_t tens[] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000};
+/* Below these a value may get so many more digits and stays below 10^19. */
+static const uint64_t limits[] = {UINT64_C(10000000000000000000), UINT64_C(1000000000000000000),
+                                  UINT64_C(100000000000000000),   UINT64_C(10000000000000000),
+                                  UINT64_C(1000000000000000),     UINT64_C(100000000000000),
+                                  UINT64_C(10000000000000),       UINT64_C(1000000000000),
+                                  UINT64_C(100000000000)};
 
 /* How many of the eight bytes are digits before the first other one; *value is theirs. */
 static inline unsigned leading_digits(const uint8_t *at, uint64_t *value)
@@ -67,7 +73,7 @@ static inline bool fraction(const uint8_t **at, uint64_t *value, int *places)
     *at += count;
     for (int words = 0; count == 8 && words < 2; words++) {
         count = leading_digits(*at, &part);
-        if (*value >= UINT64_C(10000000000000000000) / tens[count])
+        if (*value >= limits[count])
             return false;
         *value = *value * tens[count] + part;
         *places += (int)count;

@@ -58,6 +58,54 @@ mm_status mm_json_bad(const mm_json *json, const uint8_t *at, mm_error *err, con
 
 /* --- tokens ------------------------------------------------------------------------------------------------- */
 
+#ifdef __SSE2__
+/* A bit for each of 16 bytes that is a quote, a backslash or a control character. */
+static inline unsigned stops_in(__m128i block)
+{
+    __m128i stops = _mm_or_si128(_mm_cmpeq_epi8(block, _mm_set1_epi8('"')), _mm_cmpeq_epi8(block, _mm_set1_epi8('\\')));
+    stops = _mm_or_si128(stops, _mm_cmpeq_epi8(_mm_min_epu8(block, _mm_set1_epi8(0x1F)), block));
+    return (unsigned)_mm_movemask_epi8(stops);
+}
+#endif
+
+/* To the first such byte; `end` if there is none. *wide is set when there are bytes from 0x80 on, perhaps behind that
+ * place. */
+static inline __attribute__((always_inline)) const uint8_t *plain_run(const uint8_t *at, const uint8_t *end, bool *wide)
+{
+    unsigned high = 0;
+#ifdef __SSE2__
+    for (; end - at >= 16; at += 16) {
+        __m128i block = _mm_loadu_si128((const __m128i *)(const void *)at);
+        unsigned mask = stops_in(block);
+        high |= (unsigned)_mm_movemask_epi8(block);
+        if (mask != 0) {
+            *wide = *wide || high != 0;
+            return at + __builtin_ctz(mask);
+        }
+    }
+#endif
+    for (; at < end && *at != '"' && *at != '\\' && *at >= 0x20; at++)
+        high |= *at & 0x80u;
+    *wide = *wide || high != 0;
+    return at;
+}
+
+/* The usual string, without escapes and in ASCII, that begins at `at`. False: nothing was read, the long way tells why. */
+static bool quick_string(mm_json *json, const uint8_t *at, const char **text, size_t *size)
+{
+    bool wide = false;
+    if (at == json->end || *at != '"')
+        return false;
+    const uint8_t *close = plain_run(at + 1, json->end, &wide);
+    if (close == json->end || *close != '"' || wide)
+        return false;
+    *text = (const char *)at + 1;
+    *size = (size_t)(close - at) - 1;
+    json->at = close + 1;
+    json->first = false;
+    return true;
+}
+
 /* The bytes end where more are needed. */
 static mm_status starved(const mm_json *json, mm_error *err)
 {
@@ -75,49 +123,46 @@ static mm_status expected(const mm_json *json, const char *what, mm_error *err)
 }
 
 /* To the next byte that is no white space; MM_OK: there is one. */
-static mm_status skip_space(mm_json *json, mm_error *err)
+static inline mm_status skip_space(mm_json *json, mm_error *err)
 {
     const uint8_t *at = json->at;
+    if (at < json->end && *at > ' ')
+        return MM_OK;
     while (at < json->end && (*at == ' ' || *at == '\n' || *at == '\t' || *at == '\r'))
         at++;
     json->at = at;
     return at < json->end ? MM_OK : starved(json, err);
 }
 
-mm_status mm_json_peek(mm_json *json, mm_json_kind *kind, mm_error *err)
+/* The kind of a value by its first byte, less one. */
+static const uint8_t kinds[256] = {
+    ['{'] = 1 + MM_JSON_OBJECT, ['['] = 1 + MM_JSON_ARRAY,  ['"'] = 1 + MM_JSON_STRING, ['t'] = 1 + MM_JSON_BOOL,
+    ['f'] = 1 + MM_JSON_BOOL,   ['n'] = 1 + MM_JSON_NULL,   ['-'] = 1 + MM_JSON_NUMBER, ['0'] = 1 + MM_JSON_NUMBER,
+    ['1'] = 1 + MM_JSON_NUMBER, ['2'] = 1 + MM_JSON_NUMBER, ['3'] = 1 + MM_JSON_NUMBER, ['4'] = 1 + MM_JSON_NUMBER,
+    ['5'] = 1 + MM_JSON_NUMBER, ['6'] = 1 + MM_JSON_NUMBER, ['7'] = 1 + MM_JSON_NUMBER, ['8'] = 1 + MM_JSON_NUMBER,
+    ['9'] = 1 + MM_JSON_NUMBER};
+
+static inline mm_status peek(mm_json *json, mm_json_kind *kind, mm_error *err)
 {
     mm_status status = skip_space(json, err);
     if (status != MM_OK)
         return status;
-    switch (*json->at) {
-    case '{':
-        *kind = MM_JSON_OBJECT;
-        return MM_OK;
-    case '[':
-        *kind = MM_JSON_ARRAY;
-        return MM_OK;
-    case '"':
-        *kind = MM_JSON_STRING;
-        return MM_OK;
-    case 't':
-    case 'f':
-        *kind = MM_JSON_BOOL;
-        return MM_OK;
-    case 'n':
-        *kind = MM_JSON_NULL;
-        return MM_OK;
-    default:
-        if (*json->at != '-' && (*json->at < '0' || *json->at > '9'))
-            return expected(json, "a value", err);
-        *kind = MM_JSON_NUMBER;
-        return MM_OK;
-    }
+    uint8_t found = kinds[*json->at];
+    if (found == 0)
+        return expected(json, "a value", err);
+    *kind = (mm_json_kind)(found - 1);
+    return MM_OK;
+}
+
+mm_status mm_json_peek(mm_json *json, mm_json_kind *kind, mm_error *err)
+{
+    return peek(json, kind, err);
 }
 
 static mm_status want(mm_json *json, mm_json_kind kind, mm_error *err)
 {
-    mm_json_kind found;
-    mm_status status = mm_json_peek(json, &found, err);
+    mm_json_kind found = MM_JSON_NULL;
+    mm_status status = peek(json, &found, err);
     if (status == MM_OK && found != kind)
         return mm_json_bad(json, json->at, err, "%s is wanted, not %s", mm_json_kind_name(kind),
                            mm_json_kind_name(found));
@@ -161,8 +206,29 @@ mm_status mm_json_next_item(mm_json *json, bool *more, mm_error *err)
     return next_member(json, ']', more, err);
 }
 
+/* ,"key": without white space in it. */
+static bool quick_key(mm_json *json, const char **key, size_t *size)
+{
+    const uint8_t *at = json->at;
+    bool first = json->first;
+    if (!first && (at == json->end || *at++ != ','))
+        return false;
+    if (!quick_string(json, at, key, size))
+        return false;
+    if (json->at == json->end || *json->at != ':') {
+        json->at = first ? at : at - 1;
+        json->first = first;
+        return false;
+    }
+    json->at++;
+    return true;
+}
+
 mm_status mm_json_next_key(mm_json *json, const char **key, size_t *size, bool *more, mm_error *err)
 {
+    *more = true;
+    if (quick_key(json, key, size))
+        return MM_OK;
     mm_status status = next_member(json, '}', more, err);
     if (status != MM_OK || !*more)
         return status;
@@ -205,14 +271,40 @@ mm_status mm_json_null(mm_json *json, mm_error *err)
     return status == MM_OK ? word(json, "null", 4, err) : status;
 }
 
-static bool ends_number(uint8_t byte)
+static inline bool ends_number(uint8_t byte)
 {
-    return byte == ',' || byte == ']' || byte == '}' || byte == ' ' || byte == '\n' || byte == '\r' || byte == '\t';
+    static const bool ends[256] = {[','] = true, [']'] = true, ['}'] = true, [' '] = true,
+                                   ['\n'] = true, ['\r'] = true, ['\t'] = true};
+    return ends[byte];
+}
+
+/* The usual integer: at most 18 digits, and its end in sight. */
+static bool quick_integer(mm_json *json, mm_number *out)
+{
+    const uint8_t *at = json->at, *end = json->end;
+    bool negative = at < end && *at == '-';
+    uint64_t digits = 0;
+    at += negative;
+    const uint8_t *begin = at;
+    for (; at < end && (uint8_t)(*at - '0') < 10; at++) {
+        if (at - begin == 18)
+            return false;
+        digits = 10 * digits + (uint64_t)(*at - '0');
+    }
+    if (at == begin || at == end || !ends_number(*at) || (*begin == '0' && at - begin > 1))
+        return false;
+    *out = (mm_number){.text = json->at, .size = (uint32_t)(at - json->at), .negative = negative, .integer = true,
+                       .digits = digits};
+    json->at = at;
+    json->first = false;
+    return true;
 }
 
 /* At a byte that begins a number. */
 static mm_status number_here(mm_json *json, mm_number *out, mm_error *err)
 {
+    if (quick_integer(json, out))
+        return MM_OK;
     size_t size = mm_number_scan(json->at, json->end, out);
     const uint8_t *behind = json->at + size;
     if (behind == json->end && !json->whole)
@@ -238,58 +330,12 @@ mm_status mm_json_number(mm_json *json, mm_number *out, mm_error *err)
 
 /* --- strings ------------------------------------------------------------------------------------------------ */
 
-/* To the first quote, backslash or control character, 16 bytes at a time; `end` if there is none. *wide is set when
- * there are bytes from 0x80 on, perhaps behind that place. */
-static const uint8_t *plain_run(const uint8_t *at, const uint8_t *end, bool *wide)
-{
-    unsigned high = 0;
-#ifdef __SSE2__
-    const __m128i quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\'), control = _mm_set1_epi8(0x1F);
-    for (; end - at >= 16; at += 16) {
-        __m128i block = _mm_loadu_si128((const __m128i *)(const void *)at);
-        __m128i stops = _mm_or_si128(_mm_cmpeq_epi8(block, quote), _mm_cmpeq_epi8(block, slash));
-        stops = _mm_or_si128(stops, _mm_cmpeq_epi8(_mm_min_epu8(block, control), block));
-        unsigned mask = (unsigned)_mm_movemask_epi8(stops);
-        high |= (unsigned)_mm_movemask_epi8(block);
-        if (mask != 0) {
-            *wide = *wide || high != 0;
-            return at + __builtin_ctz(mask);
-        }
-    }
-#endif
-    for (; at < end && *at != '"' && *at != '\\' && *at >= 0x20; at++)
-        high |= *at & 0x80u;
-    *wide = *wide || high != 0;
-    return at;
-}
-
-/* The closing quote from `at` on; NULL: not there, *stop is the control character that stands before it, if any.
- * *escaped, *wide: there are backslashes, bytes from 0x80 on. */
-static const uint8_t *find_quote(const uint8_t *at, const uint8_t *end, bool *escaped, bool *wide,
-                                 const uint8_t **stop)
-{
-    *stop = NULL;
-    for (;;) {
-        at = plain_run(at, end, wide);
-        if (at == end)
-            return NULL;
-        if (*at == '"')
-            return at;
-        if (*at != '\\') {
-            *stop = at;
-            return NULL;
-        }
-        *escaped = true;
-        if (end - at < 2)
-            return NULL;
-        at += at[1] < 0x20 ? 1 : 2; /* a control character is told as that, not as an unknown escape */
-    }
-}
-
 static mm_status hex4(mm_json *json, const uint8_t *at, uint32_t *out, mm_error *err)
 {
     uint32_t value = 0;
     for (int i = 0; i < 4; i++) {
+        if (at + i >= json->end)
+            return starved(json, err);
         uint8_t byte = at[i], lower = byte | 0x20;
         if (byte >= '0' && byte <= '9')
             value = value << 4 | (uint32_t)(byte - '0');
@@ -302,39 +348,39 @@ static mm_status hex4(mm_json *json, const uint8_t *at, uint32_t *out, mm_error 
     return MM_OK;
 }
 
-static void put_code(mm_buffer *out, uint32_t code)
+/* UTF-8 of a code point, at most 4 bytes. */
+static char *put_code(char *to, uint32_t code)
 {
-    uint8_t bytes[4];
-    size_t size = 0;
     if (code < 0x80) {
-        bytes[size++] = (uint8_t)code;
-    } else if (code < 0x800) {
-        bytes[size++] = (uint8_t)(0xC0 | code >> 6);
-    } else if (code < 0x10000) {
-        bytes[size++] = (uint8_t)(0xE0 | code >> 12);
-        bytes[size++] = (uint8_t)(0x80 | (code >> 6 & 0x3F));
-    } else {
-        bytes[size++] = (uint8_t)(0xF0 | code >> 18);
-        bytes[size++] = (uint8_t)(0x80 | (code >> 12 & 0x3F));
-        bytes[size++] = (uint8_t)(0x80 | (code >> 6 & 0x3F));
+        *to++ = (char)code;
+        return to;
     }
-    if (code >= 0x80)
-        bytes[size++] = (uint8_t)(0x80 | (code & 0x3F));
-    mm_buffer_append(out, bytes, size);
+    if (code < 0x800) {
+        *to++ = (char)(0xC0 | code >> 6);
+    } else if (code < 0x10000) {
+        *to++ = (char)(0xE0 | code >> 12);
+        *to++ = (char)(0x80 | (code >> 6 & 0x3F));
+    } else {
+        *to++ = (char)(0xF0 | code >> 18);
+        *to++ = (char)(0x80 | (code >> 12 & 0x3F));
+        *to++ = (char)(0x80 | (code >> 6 & 0x3F));
+    }
+    *to++ = (char)(0x80 | (code & 0x3F));
+    return to;
 }
 
-/* \uXXXX, or a pair of surrogates; *at stands on the 'u', and behind it afterwards. close: the string's end. */
-static mm_status unicode(mm_json *json, const uint8_t **at, const uint8_t *close, mm_error *err)
+/* \uXXXX, or a pair of surrogates; *at stands on the 'u', and behind it afterwards. */
+static mm_status unicode(mm_json *json, const uint8_t **at, char **to, mm_error *err)
 {
-    const uint8_t *p = *at + 1;
+    const uint8_t *p = *at + 1, *close = json->end;
     uint32_t code = 0, low = 0;
-    if (close - p < 4)
-        return mm_json_bad(json, p, err, "\\u wants four hexadecimal digits");
     mm_status status = hex4(json, p, &code, err);
     if (status != MM_OK)
         return status;
     p += 4;
     if (code >= 0xD800 && code < 0xE000) {
+        if (!json->whole && close - p < 6)
+            return MM_END;
         if (code >= 0xDC00 || close - p < 6 || p[0] != '\\' || p[1] != 'u')
             return mm_json_bad(json, *at, err, "half of a surrogate pair");
         status = hex4(json, p + 2, &low, err);
@@ -345,64 +391,121 @@ static mm_status unicode(mm_json *json, const uint8_t **at, const uint8_t *close
         code = 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00);
         p += 6;
     }
-    put_code(&json->text, code);
+    *to = put_code(*to, code);
     *at = p;
     return MM_OK;
 }
 
-static mm_status unescape(mm_json *json, const uint8_t *at, const uint8_t *close, mm_error *err)
+/* Copies to the next quote, backslash or control character, 16 bytes at a time, or to `end`; there is room for 16 bytes
+ * more than that. */
+static const uint8_t *copy_run(const uint8_t *at, const uint8_t *end, char **to, bool *wide)
 {
-    static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
-    json->text.size = 0;
-    while (at < close) {
-        const uint8_t *run = at;
-        while (at < close && *at != '\\')
-            at++;
-        mm_buffer_append(&json->text, run, (size_t)(at - run));
-        if (at == close)
-            break;
-        const char *which = at[1] != '\0' ? strchr(from, at[1]) : NULL;
-        if (which != NULL) {
-            mm_buffer_append(&json->text, &to[which - from], 1);
-            at += 2;
-        } else if (at[1] == 'u') {
-            at++;
-            mm_status status = unicode(json, &at, close, err);
-            if (status != MM_OK)
-                return status;
-        } else {
-            return mm_json_bad(json, at, err, "unknown escape");
+    char *out = *to;
+    unsigned high = 0;
+#ifdef __SSE2__
+    for (; end - at >= 16; at += 16, out += 16) {
+        __m128i block = _mm_loadu_si128((const __m128i *)(const void *)at);
+        unsigned mask = stops_in(block);
+        high |= (unsigned)_mm_movemask_epi8(block);
+        _mm_storeu_si128((__m128i *)(void *)out, block);
+        if (mask != 0) {
+            *wide = *wide || high != 0;
+            *to = out + __builtin_ctz(mask);
+            return at + __builtin_ctz(mask);
         }
     }
-    if (json->text.failed)
-        return mm_error_set(err, MM_NO_MEMORY, "%s: out of memory for a string", json->name);
-    return MM_OK;
+#endif
+    for (; at < end && *at != '"' && *at != '\\' && *at >= 0x20; at++) {
+        high |= *at & 0x80u;
+        *out++ = (char)*at;
+    }
+    *wide = *wide || high != 0;
+    *to = out;
+    return at;
+}
+
+/* What a letter behind a backslash stands for; 0: nothing. */
+static const char escapes[256] = {['"'] = '"', ['\\'] = '\\', ['/'] = '/', ['b'] = '\b',
+                                  ['f'] = '\f', ['n'] = '\n', ['r'] = '\r', ['t'] = '\t'};
+
+/* At the backslash *at: what it means to *to, which has room for 4 bytes. */
+static mm_status escape(mm_json *json, const uint8_t **at, char **to, mm_error *err)
+{
+    const uint8_t *p = *at + 1;
+    if (p == json->end)
+        return starved(json, err);
+    char letter = escapes[*p];
+    if (letter != 0) {
+        *(*to)++ = letter;
+        *at = p + 1;
+        return MM_OK;
+    }
+    if (*p != 'u')
+        return *p < 0x20 ? mm_json_bad(json, p, err, "control character in a string")
+                         : mm_json_bad(json, *at, err, "unknown escape");
+    *at = p;
+    return unicode(json, at, to, err);
+}
+
+#define RUN 4096 /* bytes between two looks at the room that is left */
+
+/* The string behind the quote at `begin`, in json->text without its escapes; *close: where the first may be, then the
+ * closing quote. */
+static mm_status unescape(mm_json *json, const uint8_t *begin, const uint8_t **close, bool *wide, mm_error *err)
+{
+    mm_buffer *text = &json->text;
+    const uint8_t *at = *close;
+    mm_status status = MM_OK;
+    text->size = 0;
+    mm_buffer_append(text, begin, (size_t)(at - begin));
+    while (status == MM_OK) {
+        size_t left = (size_t)(json->end - at), run = left < RUN ? left : RUN;
+        char *to = mm_buffer_room(text, run + 32);
+        if (to == NULL)
+            return mm_error_set(err, MM_NO_MEMORY, "%s: out of memory for a string", json->name);
+        const uint8_t *end = at + run;
+        for (;;) {
+            at = copy_run(at, end, &to, wide);
+            if (at >= end || *at != '\\' || (status = escape(json, &at, &to, err)) != MM_OK)
+                break;
+        }
+        text->size = (size_t)(to - text->data);
+        if (status != MM_OK)
+            break;
+        if (at == json->end)
+            return starved(json, err);
+        if (at >= end)
+            continue;
+        if (*at != '"')
+            return mm_json_bad(json, at, err, "control character in a string");
+        *close = at;
+        return MM_OK;
+    }
+    return status;
 }
 
 mm_status mm_json_string(mm_json *json, const char **text, size_t *size, mm_error *err)
 {
-    bool escaped = false, wide = false;
-    mm_status status = want(json, MM_JSON_STRING, err);
-    if (status != MM_OK)
-        return status;
-    const uint8_t *stop, *begin = json->at + 1, *close = find_quote(begin, json->end, &escaped, &wide, &stop);
-    if (stop != NULL)
-        return mm_json_bad(json, stop, err, "control character in a string");
-    if (close == NULL)
-        return starved(json, err);
-    size_t length = (size_t)(close - begin), good = wide ? mm_utf8_prefix(begin, length) : length;
-    if (good < length)
-        return mm_json_bad(json, begin + good, err, "not UTF-8");
-    if (escaped) {
-        status = unescape(json, begin, close, err);
+    bool wide = false;
+    if (json->at == json->end || *json->at != '"') {
+        mm_status status = want(json, MM_JSON_STRING, err);
+        if (status != MM_OK)
+            return status;
+    }
+    const uint8_t *begin = json->at + 1, *close = plain_run(begin, json->end, &wide);
+    *text = (const char *)begin;
+    if (close == json->end || *close != '"') {
+        mm_status status = unescape(json, begin, &close, &wide, err);
         if (status != MM_OK)
             return status;
         *text = json->text.size > 0 ? json->text.data : "";
         *size = json->text.size;
     } else {
-        *text = (const char *)begin;
-        *size = length;
+        *size = (size_t)(close - begin);
     }
+    /* escapes give whole characters, so that their text is UTF-8 where what stands between them is */
+    if (wide && mm_utf8_prefix(*text, *size) < *size)
+        return mm_json_bad(json, begin + mm_utf8_prefix(begin, (size_t)(close - begin)), err, "not UTF-8");
     json->at = close + 1;
     json->first = false;
     return MM_OK;
@@ -433,8 +536,8 @@ mm_status mm_json_skip(mm_json *json, const char **text, size_t *size, mm_error 
 {
     uint8_t objects[MM_JSON_DEPTH / 8]; /* a bit for each open bracket: 1 for an object */
     unsigned depth = 0;
-    mm_json_kind kind;
-    mm_status status = mm_json_peek(json, &kind, err);
+    mm_json_kind kind = MM_JSON_NULL;
+    mm_status status = peek(json, &kind, err);
     const uint8_t *begin = json->at;
     while (status == MM_OK) {
         if (kind == MM_JSON_OBJECT || kind == MM_JSON_ARRAY) {
@@ -459,7 +562,7 @@ mm_status mm_json_skip(mm_json *json, const char **text, size_t *size, mm_error 
         }
         if (status != MM_OK || depth == 0)
             break;
-        status = mm_json_peek(json, &kind, err);
+        status = peek(json, &kind, err);
     }
     if (status != MM_OK)
         return status;

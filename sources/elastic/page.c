@@ -22,9 +22,10 @@ struct mm_elastic_page {
 
 enum { TIMED_OUT = 1, TERMINATED = 2, SHARDS = 4, TOTAL = 8, CONTEXT = 16 };
 
-static bool is(const char *key, size_t size, const char *word)
+/* With a literal, whose length the compiler knows. */
+static inline __attribute__((always_inline)) bool is(const char *key, size_t size, const char *word)
 {
-    return strlen(word) == size && memcmp(key, word, size) == 0;
+    return strlen(word) == size && memcmp(key, word, strlen(word)) == 0;
 }
 
 static mm_status skip(mm_json *json, mm_error *err)
@@ -309,7 +310,7 @@ static mm_status read_hit_key(mm_elastic_page *page, const char *key, size_t siz
     mm_elastic_hit *hit = &page->hit;
     if (is(key, size, "_id"))
         return take_text(json, &hit->id, &hit->has_id, err);
-    if (is(key, size, "_index"))
+    if (page->rows.with_index && is(key, size, "_index"))
         return take_text(json, &hit->index, indexed, err);
     if (is(key, size, "_routing"))
         return take_text(json, &hit->routing, routed, err);

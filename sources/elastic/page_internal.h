@@ -20,7 +20,7 @@ typedef struct mm_elastic_hit {
 /* Documents into the columns of a batch. Memory: the values of variable length of one batch. */
 typedef struct mm_elastic_rows_out {
     const struct mm_elastic_tree *tree;
-    bool keys_only;
+    bool keys_only, with_index;
     const mm_schema *schema;
     mm_elastic_cell *cells;
     size_t count;

@@ -28,6 +28,7 @@ mm_status mm_elastic_rows_open(const mm_elastic_fields *fields, bool keys_only, 
         cell->how = keys_only ? &fields->tree->key : &fields->tree->fields[i];
         cell->field = &schema->fields[i];
         cell->width = mm_type_width(cell->field->type, cell->field->dim);
+        out->with_index = out->with_index || cell->how->kind == MM_ELASTIC_INDEX;
         out->least += cell->width > 0 ? cell->width : sizeof(uint64_t);
     }
     return MM_OK;

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "formats/json_parse.h"
+#include "support/float_texts.h"
 
 /* Copied to the very end of an allocation, so that a sanitizer sees a read behind it. */
 static mm_status skip_all(const char *text, size_t size, bool whole, mm_error *err)
@@ -188,9 +189,79 @@ static void texts_are_written_so_that_they_read_back(void **state)
     mm_buffer_free(&out);
 }
 
+/* The campaign takes more of them: MM_FLOATS=10000000. */
+static void arrays_of_floats_are_what_strtof_reads(void **state)
+{
+    (void)state;
+    char wrong[2 * FLOAT_TEXT_MAX];
+    const char *count = getenv("MM_FLOATS");
+    if (float_texts_compare(count != NULL ? strtoull(count, NULL, 10) : 200000, 88172645463325252u, wrong) != 0)
+        fail_msg("%s", wrong);
+}
+
+static void arrays_of_floats_are_strict(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"1.", ".5", "01", "-", "+1", "1e", "1e+", "1 2", "0x1", "1,", ",1", "NaN", "1.e5",
+                                      "--1", "1.5.5", "1e5e5", "\"1\"", "null", "1_0", "00.5", "1e5.5", "-.5"};
+    for (size_t i = 0; i < MM_COUNT(bad); i++)
+        for (size_t before = 0; before < 12; before += 11) { /* in the quick loop, and where few bytes follow */
+            float out[64];
+            size_t count;
+            mm_json json;
+            mm_error err = MM_ERROR_INIT;
+            mm_buffer text = MM_BUFFER_INIT;
+            mm_buffer_printf(&text, "[0.25,%s%s]", bad[i],
+                             before > 0 ? ",0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5" : "");
+            mm_json_open(&json, "t", text.data, text.size);
+            if (mm_json_floats(&json, out, 64, &count, &err) != MM_DATA)
+                fail_msg("%s is an array of floats", text.data);
+            mm_json_close(&json);
+            mm_buffer_free(&text);
+        }
+}
+
+/* Around the widths in which they are looked at, and the length of a run that is copied at once. */
+static void strings_of_every_length_are_read(void **state)
+{
+    (void)state;
+    static const char *const units[] = {"a", "\"", "\n", "\xc3\xa9", "\xf0\x9f\x98\x80", "\x01"};
+    uint64_t random = 88172645463325252u;
+    for (size_t round = 0; round < 3000; round++) {
+        size_t length = round < 600 ? round / 6 : 4060 + round % 80, size;
+        mm_buffer plain = MM_BUFFER_INIT, text = MM_BUFFER_INIT;
+        mm_json json;
+        mm_error err = MM_ERROR_INIT;
+        const char *got;
+        while (plain.size < length) {
+            random = random * 6364136223846793005u + 1442695040888963407u;
+            const char *unit = units[random >> 60 < 12 ? 0 : (random >> 33) % MM_COUNT(units)];
+            mm_buffer_append(&plain, unit, strlen(unit));
+        }
+        assert_true(mm_json_put_string(&text, plain.data != NULL ? plain.data : "", plain.size));
+        char *exact = malloc(text.size);
+        memcpy(exact, text.data, text.size);
+        mm_json_open(&json, "t", exact, text.size);
+        assert_int_equal(mm_json_string(&json, &got, &size, &err), MM_OK);
+        assert_int_equal(size, plain.size);
+        if (size > 0)
+            assert_memory_equal(got, plain.data, size);
+        json.whole = false;
+        mm_json_set(&json, exact, text.size - 1, 0, false);
+        assert_int_equal(mm_json_string(&json, &got, &size, &err), MM_END);
+        mm_json_close(&json);
+        free(exact);
+        mm_buffer_free(&plain);
+        mm_buffer_free(&text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(arrays_of_floats_are_what_strtof_reads),
+        cmocka_unit_test(arrays_of_floats_are_strict),
+        cmocka_unit_test(strings_of_every_length_are_read),
         cmocka_unit_test(what_is_no_json_is_refused_with_its_byte),
         cmocka_unit_test(a_text_that_is_cut_anywhere_waits_for_more),
         cmocka_unit_test(values_come_out_as_they_are),
