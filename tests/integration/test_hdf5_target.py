@@ -5,6 +5,7 @@ import glob
 import json
 import os
 import sys
+import time
 
 import h5py
 import numpy
@@ -17,7 +18,7 @@ import jobs
 import milvus1x_files
 import oracle
 import pymilvusdm_reader
-from jobs import CONFIG, DATA, DONE, UNAVAILABLE
+from jobs import CONFIG, DATA, DONE, INTERRUPTED, UNAVAILABLE
 
 
 class Exports(jobs.Jobs):
@@ -108,16 +109,34 @@ def values_that_are_not_finite_stay(work):
     work.holds("finite", "finite", range(2000), vectors)
 
 
+def twice(work):
+    """A source of rows of which a third share their key with another, scattered: every task leaves slots empty."""
+    ids, vectors = numpy.random.default_rng(1).permutation(20_000) % 13_000, jobs.floats(20_000, 16, seed=3)
+    return work.flat("twice.index", vectors, ids) | {"extent_rows": 500}, ids, vectors
+
+
 def duplicates_that_are_dropped_leave_no_gap(work):
-    """Each second task has holes at its end; the last rows go there."""
-    vectors, ids = jobs.floats(20_000, 16, seed=3), numpy.arange(20_000) % 13_000
-    source = work.flat("twice.index", vectors, ids) | {"extent_rows": 500}
-    for rule, kept in (("first", slice(0, 13_000)), ("last", slice(7000, 20_000))):
+    source, ids, vectors = twice(work)
+    first = numpy.unique(ids, return_index=True)[1]
+    last = len(ids) - 1 - numpy.unique(ids[::-1], return_index=True)[1]
+    for rule, kept in (("first", first), ("last", last), ("keep", slice(None))):
         work.call("run", work.make(rule, source, {"to": "rows"}, duplicates=rule))
-        work.ended(rule, rows_done=13_000)
+        work.ended(rule, rows_done=len(ids[kept]))
         work.holds(rule, "rows", ids[kept], vectors[kept])
-    work.call("run", work.make("keep", source, {"to": "rows"}, duplicates="keep"))
-    work.holds("keep", "rows", ids, vectors)
+
+
+def a_stop_while_a_file_is_completed_is_heard(work):
+    source, ids, vectors = twice(work)
+    points = work.path("points")
+    process = work.start("run", work.make("stopped", source, {"to": "rows"}, duplicates="first"),
+                         failpoint="hdf5.seal.moved:1:sleep=1000", environment={"MM_FAILPOINT_LIST": points})
+    while process.poll() is None and not (os.path.exists(points) and "hdf5.seal.moved" in open(points, encoding="ascii").read()):
+        time.sleep(0.02)
+    process.terminate()
+    assert "seal: stopped" in work.end(process, INTERRUPTED).err
+    work.call("resume", "stopped")
+    kept = numpy.unique(ids, return_index=True)[1]
+    work.holds("stopped", "rows", ids[kept], vectors[kept])
 
 
 def every_partition_has_a_file_and_two_may_become_one(work):
@@ -330,6 +349,7 @@ CHECKS = [
     arrays_of_every_vector_type_that_has_a_place_arrive,
     values_that_are_not_finite_stay,
     duplicates_that_are_dropped_leave_no_gap,
+    a_stop_while_a_file_is_completed_is_heard,
     every_partition_has_a_file_and_two_may_become_one,
     the_source_of_hdf5_files_takes_them_back,
     every_collection_and_partition_of_a_milvus_1x_arrives,
