@@ -61,7 +61,8 @@ struct mm_pipeline {
     size_t batch_bytes;
     uint64_t rate_next_ns; /* limits.rate: when the next write may begin */
     mm_error errors[MM_STATUS_COUNT]; /* first of its kind, for the final message */
-    uint64_t warned_ms, source_checked_ms;
+    uint64_t warned_ms;
+    uint64_t source_check_ms; /* when the source is to be looked at again */
     uint64_t accounted_ms; /* up to when the time at work is in the store */
     bool waiting; /* a worker waits for the store, since */
     uint64_t waiting_since_ns;

@@ -116,16 +116,24 @@ static mm_status read_batch(reading *r, mm_error *err)
     return MM_OK;
 }
 
-/* Extents may be tiny: once a second is often enough, since the verdict checks again. */
-static bool check_is_due(mm_pipeline *p)
+/* Extents may be tiny, and a look at a source of many files long: once a second is often enough, since the verdict checks
+ * again, and a twentieth of the time is. */
+static mm_status check_source(mm_pipeline *p, mm_error *err)
 {
     uint64_t now = mm_clock_ms();
     pthread_mutex_lock(&p->lock);
-    bool due = now - p->source_checked_ms >= 1000;
+    bool due = now >= p->source_check_ms;
     if (due)
-        p->source_checked_ms = now;
+        p->source_check_ms = UINT64_MAX; /* one at a time */
     pthread_mutex_unlock(&p->lock);
-    return due;
+    if (!due)
+        return MM_OK;
+    mm_status status = mm_session_check_source(p->session, err);
+    uint64_t took = mm_clock_ms() - now;
+    pthread_mutex_lock(&p->lock);
+    p->source_check_ms = now + took + (20 * took > 1000 ? 20 * took : 1000);
+    pthread_mutex_unlock(&p->lock);
+    return status;
 }
 
 /* At an extent's end, before its last rows are called done: is the source still the one of the plan,
@@ -138,9 +146,7 @@ static mm_status check_extent_end(const reading *r, mm_error *err)
         return mm_error_set(err, MM_CHANGED, "%s: an extent gave %llu rows where the plan has %llu",
                             from->schema.name, (unsigned long long)r->row,
                             (unsigned long long)r->slot->task.rows);
-    if (!(session->sources->capabilities & MM_SOURCE_MUTABLE) || !check_is_due(r->p))
-        return MM_OK;
-    return mm_session_check_source(r->p->session, err);
+    return session->sources->capabilities & MM_SOURCE_MUTABLE ? check_source(r->p, err) : MM_OK;
 }
 
 /* ---- whole files in the place of rows ---- */
