@@ -1,0 +1,173 @@
+"""Kill -9 at every failpoint of jobs from a real OpenSearch node, and again in the resume, into files of lines of JSON:
+every document once, every value. The source's own points are struck at up to eight of their hits each.
+Documents that are written, changed and deleted between a kill and the resume, into a real Milvus, with a kill at each
+point of the passes over them: the target is what the index is in the end.
+
+MM_CRASH_SECONDS: wall time (40), the source's own points aside. --all: every hit of every point."""
+
+import os
+import random
+import sys
+import tempfile
+
+import harness  # finds the modules of the integration tests
+import elastic_data
+import elastic_servers
+import oracle
+import servers
+from harness import DONE, KILLED, Job, Wrong
+
+KIND, ROWS, SHARDS = "opensearch", 1100, 2
+RESUME_POINTS = ("store.apply.before_commit", "files.flush.sync", "settle.after")
+OWN = "elastic."  # what the source's points begin with
+PASSES = ("changes.", "catch_up.")  # and those of the passes over what changed
+FEW, FIELDS = 240, ["title", "number", "double", "day", "extra", "vector"]
+
+
+class Kind:
+    """One way of reading. source: further keys of the job's source."""
+
+    def __init__(self, node, index, name, **source):
+        self.node, self.index, self.name, self.more = node, index, name, source
+
+    def job(self):
+        folder = tempfile.mkdtemp(prefix="mm-crash-")
+        return Job({"source": {"driver": "opensearch", "endpoint": self.node.uri, "index": self.index.name,
+                               "arrays": "array", "extent_bytes": "64KiB", "page_bytes": "64KiB", **self.more},
+                    "verify": "full", "limits": {"memory": "16MiB", "dumpers": 2, "rejects": 10, "patience": "20s"},
+                    "target": {"driver": "files", "path": os.path.join(folder, "out"), "file_size": "128KiB",
+                               "format": "jsonl"},
+                    "collections": [{"to": "rows"}]}, folder=folder)
+
+    def check(self, job):
+        elastic_data.compare(KIND, oracle.read_lines(os.path.join(job.folder, "out"))["rows"], self.index.rows)
+        harness.check_done(job, len(self.index.rows), len(self.index.rejected))
+        job.remove()
+
+
+def points_of(kind, everything):
+    """The points of an undisturbed run: [(name, hit)] of the source's own, and of the others."""
+    job = kind.job()
+    ended = job.start()
+    if ended.code != DONE:
+        raise Wrong(f"{kind.name}: {ended!r}")
+    kind.check(job)
+    others = [name for name in ended.hits if not name.startswith(OWN)]
+    mine = [name for name in ended.hits if name.startswith(OWN)]
+    if everything:
+        return tuple([(name, hit) for name in dict.fromkeys(some) for hit in range(1, some.count(name) + 1)]
+                     for some in (mine, others))
+    if not mine:
+        raise Wrong(f"{kind.name}: no point of the source was hit")
+    return harness.pick_hits(mine, kind.name, 8), harness.pick_hits(others, kind.name, 2)
+
+
+def strike(case):
+    kind, (name, hit), again = case
+    job = kind.job()
+    ended = job.strike(f"{name}:{hit}:kill")
+    if ended.code == KILLED:
+        harness.check_after_kill(job)
+        job.strike(again, first=False)
+        if job.status() is None:
+            job.start()
+        elif job.status()["state"] != "done":
+            job.finish()
+    kind.check(job)
+
+
+class Changed:
+    """A job into Milvus; its index, of its own, changes while the job is dead."""
+
+    def __init__(self, node, milvus, number):
+        self.milvus, self.collection = milvus, f"changed{number}"
+        self.index = elastic_data.Index(node.client(), KIND, self.collection, SHARDS)
+        self.index.write(range(FEW))
+        self.job = Job({"source": {"driver": "opensearch", "endpoint": node.uri, "index": self.collection,
+                                   "include": FIELDS, "extent_bytes": "32KiB", "page_bytes": "64KiB"},
+                        "verify": "full", "limits": {"memory": "16MiB", "dumpers": 2, "rejects": 10, "patience": "60s"},
+                        "target": {"driver": "milvus", "endpoint": milvus.uri},
+                        "collections": [{"to": self.collection}]})
+
+    def change(self):
+        self.index.write(range(0, FEW // 2, 2), version=1)
+        self.index.write(range(FEW, FEW + FEW // 4))
+
+    def check(self):
+        status = self.job.status()
+        if status["state"] != "done" or status["verdict"]["state"] != "equal":
+            raise Wrong(f"{status}\n{self.job.story()}")
+        client = oracle.client(self.milvus.uri)
+        rows = oracle.wait_countable(client, self.collection)
+        if rows != len(self.index.rows):
+            raise Wrong(f"{rows} rows instead of {len(self.index.rows)}\n{self.job.story()}")
+        elastic_data.compare(KIND, elastic_data.milvus_rows(self.milvus.uri, self.collection, list(self.index.rows), FIELDS),
+                             self.index.rows, FIELDS)
+        client.drop_collection(self.collection)
+        client.close()
+        self.job.remove()
+
+
+def learn_changed(changed):
+    """The points that a resume passes when documents were changed before."""
+    if changed.job.strike("committer.after_commit:2:kill").code != KILLED:
+        raise Wrong(changed.job.story())
+    changed.change()
+    ended = changed.job.resume()
+    if ended.code != DONE:
+        raise Wrong(f"{ended!r}\n{changed.job.story()}")
+    changed.check()
+    return [point for point in dict.fromkeys(ended.hits) if point.startswith(PASSES)]
+
+
+def strike_changed(case):
+    changed, point, hit = case
+    if changed.job.strike("committer.after_commit:2:kill").code != KILLED:
+        raise Wrong(changed.job.story())
+    changed.change()
+    changed.job.strike(f"{point}:{hit}:kill", first=False)
+    if changed.job.status()["state"] != "done":
+        changed.job.finish()
+    changed.check()
+
+
+def main():
+    everything = "--all" in sys.argv[1:]
+    try:
+        elastic_servers.distribution(KIND)
+    except RuntimeError as error:
+        print(error)
+        print("0 passed, 1 skipped")
+        return 0
+    clock = harness.Clock(harness.seconds(40))
+    servers.private_network()
+    with elastic_servers.Node(KIND) as node, servers.MilvusStandalone() as milvus:
+        index = elastic_data.Index(node.client(), KIND, "products", SHARDS)
+        index.write(range(ROWS))
+        index.write(range(200), version=1)
+        index.delete(range(300, 350))
+        kinds = [Kind(node, index, "ranges")]
+        generator = random.Random(13)
+        own, rest = [], []
+        for kind in kinds:
+            first, others = points_of(kind, everything)
+            for into, points in ((own, first), (rest, others)):
+                into += [(kind, point, f"{generator.choice((*RESUME_POINTS, first[0][0]))}:{generator.randint(1, 3)}:kill")
+                         for point in points]
+        generator.shuffle(rest)
+        passes = learn_changed(Changed(node, milvus, 0))
+        if not passes:
+            raise Wrong("no pass over the changes was made")
+        late = [(Changed(node, milvus, 1 + number), point, hit)
+                for number, (point, hit) in enumerate((point, hit) for point in passes for hit in (1, 2))]
+        done = harness.run_cases(own, strike, parallel=3)
+        harness.run_cases(late, strike_changed, parallel=3)
+        done += harness.run_cases(rest, strike, parallel=3, clock=clock)
+    print(f"{done} of {len(own) + len(rest)} cases, {len(own)} at points of the source, and {len(late)} with changes: every "
+          "document once")
+    print("1 passed")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
