@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "storage/credentials.h"
 #include "storage/sigv4.h"
+#include "storage/storage_internal.h"
 
 struct mm_elastic_auth {
     char *header;        /* "Authorization: …"; NULL: none, or signed */
@@ -105,7 +106,7 @@ static bool add_own(mm_elastic_lines *lines, char *line)
     return true;
 }
 
-/* The query as it is signed: names and values in order, encoded, each with its "=". */
+/* The query as it is signed, and sent: names and values in order, encoded, each with its "=". */
 static mm_status canonical_query(const char *query, mm_buffer *out, mm_error *err)
 {
     enum { MOST = 16 };
@@ -114,7 +115,7 @@ static mm_status canonical_query(const char *query, mm_buffer *out, mm_error *er
     char *copy = strdup(query), *rest = copy;
     if (copy == NULL)
         return no_memory(err);
-    for (char *part; (part = strsep(&rest, "&")) != NULL && count < MOST; count++) {
+    for (char *part; (part = strsep(&rest, "&")) != NULL && count < MOST; count++) { /* none of ours has so many */
         char *value = strchr(part, '=');
         if (value)
             *value++ = '\0';
@@ -133,8 +134,11 @@ static mm_status sign(mm_elastic_auth *auth, const mm_endpoint *at, const mm_ela
     uint8_t digest[MM_SHA256_SIZE];
     mm_buffer authorization = MM_BUFFER_INIT, query = MM_BUFFER_INIT;
     size_t length = strcspn(call->path, "?");
+    mm_buffer twice = MM_BUFFER_INIT; /* but for S3, what is sent is encoded once more where it is signed */
     char *path = mm_format("%s%.*s", at->path, (int)length, call->path);
-    mm_status status = path ? mm_credentials_get(auth->credentials, NULL, &keys, err) : no_memory(err);
+    if (path)
+        mm_percent_encode(&twice, path, true);
+    mm_status status = path && !twice.failed ? mm_credentials_get(auth->credentials, NULL, &keys, err) : no_memory(err);
     if (status != MM_OK)
         goto out;
     if (!mm_sha256(call->body ? call->body : "", call->body_size, digest)) {
@@ -154,16 +158,19 @@ static mm_status sign(mm_elastic_auth *auth, const mm_endpoint *at, const mm_ela
         status = canonical_query(call->path + length + 1, &query, err);
     mm_sigv4 request = {.access_key = keys.access_key, .secret_key = keys.secret_key, .region = auth->region,
                         .service = auth->service, .method = call->method, .host = strstr(at->origin, "://") + 3,
-                        .path = path, .query = query.size > 0 ? query.data : NULL, .headers = out->items,
+                        .path = twice.data, .query = query.size > 0 ? query.data : NULL, .headers = out->items,
                         .header_count = out->count, .payload_hash = hash, .date = date};
     if (status == MM_OK)
         status = mm_sigv4_sign(&request, &authorization, err);
     if (status == MM_OK && !add_own(out, mm_format("Authorization: %s", authorization.data)))
         status = no_memory(err);
+    if (status == MM_OK)
+        out->path = mm_format("%s%s%s", path, query.size > 0 ? "?" : "", query.size > 0 ? query.data : "");
 out:
     mm_credentials_free(&keys);
     mm_buffer_free(&authorization);
     mm_buffer_free(&query);
+    mm_buffer_free(&twice);
     free(path);
     return status;
 }
@@ -202,6 +209,10 @@ mm_status mm_elastic_auth_lines(mm_elastic_auth *auth, const mm_endpoint *at, co
                                 mm_elastic_lines *out, mm_error *err)
 {
     mm_status status = auth->service ? sign(auth, at, call, out, err) : MM_OK;
+    if (status == MM_OK && auth->service == NULL)
+        out->path = mm_format("%s%s", at->path, call->path);
+    if (status == MM_OK && out->path == NULL)
+        status = no_memory(err);
     if (status == MM_OK && auth->header)
         out->items[out->count++] = auth->header;
     if (call->body)
@@ -213,6 +224,7 @@ void mm_elastic_lines_free(mm_elastic_lines *lines)
 {
     for (size_t i = 0; i < lines->own_count; i++)
         free(lines->own[i]);
+    free(lines->path);
     *lines = (mm_elastic_lines){0};
 }
 

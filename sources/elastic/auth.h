@@ -12,13 +12,14 @@ mm_status mm_elastic_auth_open(const mm_options *options, const char *host, mm_e
                                mm_error *err) MM_MUST_USE;
 void mm_elastic_auth_close(mm_elastic_auth *auth);
 
-/* "name: value" of one request. */
+/* "name: value" of one request, and where it goes. */
 #define MM_ELASTIC_LINES 8
 typedef struct mm_elastic_lines {
     const char *items[MM_ELASTIC_LINES];
     size_t count;
     char *own[MM_ELASTIC_LINES]; /* malloc'd ones among them */
     size_t own_count;
+    char *path; /* as it must be sent: signatures want their own encoding of the query */
 } mm_elastic_lines;
 mm_status mm_elastic_auth_lines(mm_elastic_auth *auth, const mm_endpoint *at, const mm_elastic_call *call,
                                 mm_elastic_lines *out, mm_error *err) MM_MUST_USE;

@@ -203,10 +203,10 @@ static mm_status ask(mm_elastic_client *client, const node *n, const mm_elastic_
                      mm_error *err)
 {
     mm_elastic_lines lines = {0};
-    char *url = mm_format("%s%s%s", n->at.origin, n->at.path, call->path);
-    mm_status status = url ? MM_OK : mm_error_set(err, MM_NO_MEMORY, "out of memory");
-    if (status == MM_OK)
-        status = mm_elastic_auth_lines(client->auth, &n->at, call, &lines, err);
+    mm_status status = mm_elastic_auth_lines(client->auth, &n->at, call, &lines, err);
+    char *url = status == MM_OK ? mm_format("%s%s", n->at.origin, lines.path) : NULL;
+    if (status == MM_OK && url == NULL)
+        status = mm_error_set(err, MM_NO_MEMORY, "out of memory");
     mm_http_request request = {.method = call->method, .url = url, .headers = lines.items, .header_count = lines.count,
                                .body = {.bytes = call->body ? call->body : "", .size = call->body_size},
                                .total_timeout_ms = client->timeout_ms, .repeatable = !call->once,
