@@ -188,39 +188,88 @@ static mm_status text_at(const reading *r, sqlite3_stmt *stmt, int column, const
     return MM_OK;
 }
 
+/* An integer; NULL becomes 0. */
+static mm_status number_at(const reading *r, sqlite3_stmt *stmt, int column, int64_t *out)
+{
+    int type = sqlite3_column_type(stmt, column);
+    if (type != SQLITE_INTEGER && type != SQLITE_NULL)
+        return mm_error_set(r->err, MM_DATA, "%s: a value of column %s is no whole number", r->meta->name,
+                            sqlite3_column_name(stmt, column));
+    *out = sqlite3_column_int64(stmt, column);
+    return MM_OK;
+}
+
+static mm_status numbers_from(const reading *r, sqlite3_stmt *stmt, int column, int64_t *const *out, size_t count)
+{
+    mm_status status = MM_OK;
+    for (size_t i = 0; status == MM_OK && i < count; i++)
+        status = number_at(r, stmt, column + (int)i, out[i]);
+    return status;
+}
+
+static const char *const table_columns[] = {"table_id", "owner_table", "partition_tag", "state", "dimension", "metric_type",
+                                            "created_on", "flag", "index_file_size", "engine_type", "index_params"};
+#define TABLE_NEEDED 6 /* of these, the first ones; others came or went between releases */
+
 static mm_status take_table(const reading *r, sqlite3_stmt *stmt)
 {
-    mm_milvus1x_table_row row = {.state = sqlite3_column_int64(stmt, 1), .dimension = sqlite3_column_int64(stmt, 2),
-                                 .created = sqlite3_column_int64(stmt, 3), .flag = sqlite3_column_int64(stmt, 4),
-                                 .index_file_size = sqlite3_column_int64(stmt, 5),
-                                 .engine_type = sqlite3_column_int64(stmt, 6),
-                                 .metric_type = sqlite3_column_int64(stmt, 8)};
+    mm_milvus1x_table_row row = {.table_id = NULL};
+    int64_t *const numbers[] = {&row.state, &row.dimension, &row.metric_type, &row.created,
+                                &row.flag,  &row.index_file_size, &row.engine_type};
     mm_status status = text_at(r, stmt, 0, &row.table_id);
     if (status == MM_OK)
-        status = text_at(r, stmt, 7, &row.index_params);
+        status = text_at(r, stmt, 1, &row.owner_table);
     if (status == MM_OK)
-        status = text_at(r, stmt, 9, &row.owner_table);
+        status = text_at(r, stmt, 2, &row.partition_tag);
     if (status == MM_OK)
-        status = text_at(r, stmt, 10, &row.partition_tag);
+        status = text_at(r, stmt, 10, &row.index_params);
+    if (status == MM_OK)
+        status = numbers_from(r, stmt, 3, numbers, MM_COUNT(numbers));
     return status == MM_OK ? mm_milvus1x_meta_table(r->meta, &row, r->err) : status;
 }
 
+static const char *const file_columns[] = {"table_id", "segment_id", "file_type",    "engine_type",
+                                           "file_size", "row_count", "updated_time", "created_on"};
+#define FILE_NEEDED 3
+
 static mm_status take_file(const reading *r, sqlite3_stmt *stmt)
 {
-    mm_milvus1x_file_row row = {.engine_type = sqlite3_column_int64(stmt, 2), .file_type = sqlite3_column_int64(stmt, 3),
-                                .file_size = sqlite3_column_int64(stmt, 4), .row_count = sqlite3_column_int64(stmt, 5),
-                                .updated = sqlite3_column_int64(stmt, 6), .created = sqlite3_column_int64(stmt, 7)};
+    mm_milvus1x_file_row row = {.table_id = NULL};
+    int64_t *const numbers[] = {&row.file_type, &row.engine_type, &row.file_size, &row.row_count, &row.updated, &row.created};
     mm_status status = text_at(r, stmt, 0, &row.table_id);
     if (status == MM_OK)
         status = text_at(r, stmt, 1, &row.segment_id);
+    if (status == MM_OK)
+        status = numbers_from(r, stmt, 2, numbers, MM_COUNT(numbers));
     return status == MM_OK ? mm_milvus1x_meta_file(r->meta, &row, r->err) : status;
 }
 
-static mm_status each_row(const reading *r, const char *sql, mm_status (*take)(const reading *, sqlite3_stmt *))
+/* "SELECT a, b, NULL FROM table": NULL in the place of a column that this release's table does not have. */
+static mm_status select_columns(const reading *r, const char *table, const char *const *columns, size_t count, size_t needed,
+                                mm_buffer *sql)
+{
+    mm_status status = MM_OK;
+    for (size_t i = 0; status == MM_OK && i < count; i++) {
+        bool there = sqlite3_table_column_metadata(r->db, "main", table, columns[i], NULL, NULL, NULL, NULL, NULL) == SQLITE_OK;
+        if (!there && i < needed)
+            status = mm_error_set(r->err, MM_DATA, "%s: table %s has no column %s: it is not of a Milvus 0.9 to 1.x",
+                                  r->meta->name, table, columns[i]);
+        mm_buffer_printf(sql, "%s%s", i > 0 ? ", " : "SELECT ", there ? columns[i] : "NULL");
+    }
+    mm_buffer_printf(sql, " FROM %s", table);
+    return status == MM_OK && sql->failed ? mm_error_set(r->err, MM_NO_MEMORY, "out of memory") : status;
+}
+
+static mm_status each_row(const reading *r, const char *table, const char *const *columns, size_t count, size_t needed,
+                          mm_status (*take)(const reading *, sqlite3_stmt *))
 {
     sqlite3_stmt *stmt = NULL;
+    mm_buffer sql = MM_BUFFER_INIT;
     int rc = SQLITE_DONE;
-    mm_status status = prepare(r, sql, &stmt);
+    mm_status status = select_columns(r, table, columns, count, needed, &sql);
+    if (status == MM_OK)
+        status = prepare(r, sql.data, &stmt);
+    mm_buffer_free(&sql);
     while (status == MM_OK && (rc = sqlite3_step(stmt)) == SQLITE_ROW)
         status = take(r, stmt);
     if (status == MM_OK && rc != SQLITE_DONE)
@@ -255,11 +304,9 @@ static mm_status read_copy(const reading *r)
 {
     mm_status status = check_kind(r);
     if (status == MM_OK)
-        status = each_row(r, "SELECT table_id, state, dimension, created_on, flag, index_file_size, engine_type, index_params,"
-                             " metric_type, owner_table, partition_tag FROM Tables", take_table);
+        status = each_row(r, "Tables", table_columns, MM_COUNT(table_columns), TABLE_NEEDED, take_table);
     if (status == MM_OK)
-        status = each_row(r, "SELECT table_id, segment_id, engine_type, file_type, file_size, row_count, updated_time,"
-                             " created_on FROM TableFiles", take_file);
+        status = each_row(r, "TableFiles", file_columns, MM_COUNT(file_columns), FILE_NEEDED, take_file);
     return status;
 }
 

@@ -212,6 +212,21 @@ def a_folder_of_0_11_is_refused_by_its_name(work):
     work.run("eleven", path="./eleven", tables=[], code=DATA, words=("0.11", "1.x are read"))
 
 
+def columns_of_other_releases_may_be_missing_and_those_that_count_may_not(work):
+    shutil.copytree(work.path("data"), work.path("older"))
+    database = sqlite3.connect(work.path("older", "db", "meta.sqlite"), isolation_level=None)
+    for table, column in (("Tables", "index_params"), ("Tables", "flush_lsn"), ("TableFiles", "updated_time"), ("TableFiles", "flush_lsn")):
+        database.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
+    work.run("older", [{"from": "split"}], path="./older")
+    work.holds("older", "split")
+    database.execute("UPDATE Tables SET dimension = 'eight' WHERE table_id = 'plain'")
+    work.run("odd", path="./older", code=DATA, words=("column dimension is no whole number",))
+    database.execute("UPDATE Tables SET dimension = 8 WHERE table_id = 'plain'")
+    database.execute("ALTER TABLE TableFiles DROP COLUMN segment_id")
+    work.run("oldest", path="./older", code=DATA, words=("TableFiles has no column segment_id",))
+    database.close()
+
+
 def inspect_tells_what_is_there(work):
     out = work.call("inspect", work.path("data")).out
     for line in ("format: milvus1x", "collection: split", "float, dimension 16, metric IP", "partition: red, 2 segments",
@@ -270,6 +285,7 @@ CHECKS = [
     a_segment_that_comes_or_changes_meanwhile_is_noticed,
     damage_is_told_with_its_file_and_leaves_other_collections_alone,
     a_folder_of_0_11_is_refused_by_its_name,
+    columns_of_other_releases_may_be_missing_and_those_that_count_may_not,
     inspect_tells_what_is_there,
     objects_of_a_store_are_read_as_files_are,
     a_whole_server_moves_into_milvus_2,
