@@ -392,7 +392,7 @@ def run_beside(server, cases, check, parallel=1, clock=None):
                 log = server.log_tail(1 << 20)
                 deaths.append(next((line for line in log.splitlines() if "(*Proxy)." in line), log[-300:]))
                 print(f"the server ended by itself and is started again: {deaths[-1][:200]}", flush=True)
-                with contextlib.suppress(RuntimeError):  # it died again while it started: from the beginning
+                with contextlib.suppress(RuntimeError, TimeoutError):  # it died again while it started: from the beginning
                     server.restart()
             time.sleep(0.1)
         return running.result()
