@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/util.h"
+#include "sources/hdf5/filters.h"
 
 /* Slots of the table of a dataset's cached chunks: prime, and many for few chunks that are held. */
 #define CACHE_SLOTS 12421
@@ -28,7 +29,7 @@ static mm_status read_filters(hid_t properties, mm_hdf5_shape *out)
         name[sizeof(name) - 1] = '\0';
         for (char *c = name; *c != '\0'; c++)
             *c = *c < ' ' ? '?' : *c;
-        if (H5Zfilter_avail(filter) <= 0 && out->missing[0] == '\0')
+        if (filter != MM_HDF5_FILTER_LZF && H5Zfilter_avail(filter) <= 0 && out->missing[0] == '\0')
             snprintf(out->missing, sizeof(out->missing), "%d%s%.50s", (int)filter, name[0] != '\0' ? ", " : "", name);
         if (size < sizeof(out->filters))
             size += (size_t)snprintf(out->filters + size, sizeof(out->filters) - size, "%s%s", i > 0 ? ", " : "",

@@ -1,4 +1,5 @@
 /* Which files there are, and what they hold together. */
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -134,16 +135,31 @@ static mm_status name_collection(mm_source *source, mm_error *err)
     return source->collection != NULL ? MM_OK : no_memory(err);
 }
 
+/* "%4Eone" is "None": so the target hdf5 writes names that files cannot have, or that mean something else. */
+static void decode(char *name)
+{
+    char *to = name;
+    for (const char *from = name; *from != '\0'; from++) {
+        char digits[3] = {from[0] == '%' ? from[1] : '\0', '\0', '\0'}, *end = digits;
+        digits[1] = digits[0] != '\0' ? from[2] : '\0';
+        long byte = isxdigit((unsigned char)digits[0]) ? strtol(digits, &end, 16) : 0;
+        bool coded = end == digits + 2 && byte != 0;
+        *to++ = coded ? (char)byte : *from;
+        from += coded ? 2 : 0;
+    }
+    *to = '\0';
+}
+
 /* A file's stem; files of the same stem share a partition. MilvusDM calls the file of the default one None. */
 static mm_status name_partition(mm_source *source, mm_hdf5_file *file, mm_error *err)
 {
-    const char *name = stem_of(&source->arena, file->path);
+    char *stem = stem_of(&source->arena, file->path);
     if (!source->by_file)
         return MM_OK;
-    if (name == NULL)
+    if (stem == NULL)
         return no_memory(err);
-    if (strcmp(name, "None") == 0)
-        name = MM_DEFAULT_PARTITION;
+    const char *name = strcmp(stem, "None") == 0 ? MM_DEFAULT_PARTITION : stem;
+    decode(stem);
     for (size_t i = 0; i < source->partition_count; i++)
         if (strcmp(source->partitions[i], name) == 0) {
             file->partition = (uint32_t)i;

@@ -50,6 +50,39 @@ static const char *inflate_all(const uint8_t *from, size_t size, uint8_t *to, si
     return NULL;
 }
 
+/* LZF: a byte below 32 says how many bytes follow as they are, less one; others say how far back the same bytes stand
+ * (13 bits, less one) and how many (3 bits, 7: and a further byte; less two). */
+static const char *unlzf(const uint8_t *from, size_t size, uint8_t *to, size_t room, size_t *out)
+{
+    static const char wrong[] = "its bytes are no LZF";
+    size_t at = 0, done = 0;
+    while (at < size) {
+        size_t control = from[at++];
+        if (control < 32) {
+            size_t count = control + 1;
+            if (count > size - at || count > room - done)
+                return wrong;
+            memcpy(to + done, from + at, count);
+            at += count;
+            done += count;
+            continue;
+        }
+        size_t count = control >> 5;
+        if (count == 7 && at < size)
+            count += from[at++];
+        count += 2;
+        if (at == size)
+            return wrong;
+        size_t back = ((control & 31) << 8 | from[at++]) + 1;
+        if (back > done || count > room - done)
+            return wrong;
+        for (; count > 0; count--, done++) /* it may reach into what it makes */
+            to[done] = to[done - back];
+    }
+    *out = done;
+    return NULL;
+}
+
 /* First bytes of all elements, then their second bytes, and so on; what is no whole element follows as it is. */
 static void unshuffle(const uint8_t *from, size_t size, size_t item, uint8_t *to)
 {
@@ -80,6 +113,8 @@ const char *mm_hdf5_unpack(const mm_hdf5_pipeline *pipeline, uint32_t skipped, u
         }
         if (pipeline->filters[i] == H5Z_FILTER_DEFLATE)
             wrong = inflate_all(from, size, to, room_bytes, &size);
+        else if (pipeline->filters[i] == MM_HDF5_FILTER_LZF)
+            wrong = unlzf(from, size, to, room_bytes, &size);
         else if (pipeline->item > 1)
             unshuffle(from, size, pipeline->item, to);
         else

@@ -1,4 +1,4 @@
-/* Undoing the filters of chunks: deflate, shuffle, Fletcher's checksum. Bytes alone; asks the library nothing. */
+/* Undoing the filters of chunks: deflate, LZF, shuffle, Fletcher's checksum. Bytes alone; asks the library nothing. */
 #ifndef MM_SOURCES_HDF5_FILTERS_H
 #define MM_SOURCES_HDF5_FILTERS_H
 
@@ -8,7 +8,10 @@
 
 #define MM_HDF5_FILTERS_MAX 8
 
-/* In the order in which a writer applies them; each is H5Z_FILTER_DEFLATE, _SHUFFLE or _FLETCHER32. */
+/* LZF, of h5py, by its registered number; the library itself does not have it. */
+#define MM_HDF5_FILTER_LZF 32000
+
+/* In the order in which a writer applies them; each is H5Z_FILTER_DEFLATE, _SHUFFLE, _FLETCHER32 or LZF. */
 typedef struct mm_hdf5_pipeline {
     H5Z_filter_t filters[MM_HDF5_FILTERS_MAX];
     int count;

@@ -61,6 +61,11 @@ mm_status mm_hdf5_front_check(const mm_input *input, mm_error *err)
     if (addresses == SIZE_MAX)
         return mm_error_set(err, MM_DATA, "%s: byte %" PRIu64 ": a superblock of version %u; 0 to 3 are known",
                             input->name, at + SIGNATURE_SIZE, version);
+    /* its four bytes, of which the library looks at the first; bits: open for writing, consistent, SWMR */
+    uint32_t flags = version < 2 ? (uint32_t)load(bytes + 20) : bytes[11];
+    if (flags > 7)
+        return mm_error_set(err, MM_DATA, "%s: byte %" PRIu64 ": flags 0x%" PRIx32 " of the superblock; 0 to 7 are known",
+                            input->name, at + (version < 2 ? 20 : 11), flags);
     uint8_t address_size = bytes[version < 2 ? 13 : 9];
     /* Other sizes are possible and nowhere to be seen: the library knows. So does it of a base that is not here. */
     if (address_size != 8 || load(bytes + addresses) != at)

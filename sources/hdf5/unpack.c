@@ -142,7 +142,8 @@ static bool read_filters(mm_hdf5_unpacker *u, hid_t properties)
         unsigned flags, values[1];
         size_t count = MM_COUNT(values);
         H5Z_filter_t filter = H5Pget_filter2(properties, (unsigned)i, &flags, &count, values, 0, NULL, NULL);
-        if (filter != H5Z_FILTER_DEFLATE && filter != H5Z_FILTER_SHUFFLE && filter != H5Z_FILTER_FLETCHER32)
+        if (filter != H5Z_FILTER_DEFLATE && filter != MM_HDF5_FILTER_LZF && filter != H5Z_FILTER_SHUFFLE &&
+            filter != H5Z_FILTER_FLETCHER32)
             return false;
         /* a shuffle of another width than the elements' is nothing that a writer does */
         if (filter == H5Z_FILTER_SHUFFLE && (count < 1 || values[0] != u->array->element.size))

@@ -39,6 +39,7 @@ def originals():
              "i2": dict(data=bits.astype("i2")), "text": dict(data=text), "chunks": dict(data=base.astype("f4"), chunks=(7, DIM)),
              "gzip": dict(data=base.astype("f4"), chunks=(16, 4), compression="gzip", shuffle=True),
              "check": dict(data=base.astype("f4"), chunks=(16, DIM), fletcher32=True),
+             "lzf": dict(data=numpy.round(base).astype("f4"), chunks=(30, DIM), compression="lzf", shuffle=True),
              "growing": dict(data=base, chunks=(5, DIM), maxshape=(None, None))}
     files = {}
     for libver in ("earliest", "v110"):

@@ -70,13 +70,14 @@ static void values(const uint8_t *data, size_t size)
 
 static void chunk(const uint8_t *data, size_t size)
 {
-    static const H5Z_filter_t known[] = {H5Z_FILTER_DEFLATE, H5Z_FILTER_SHUFFLE, H5Z_FILTER_FLETCHER32};
+    static const H5Z_filter_t known[] = {H5Z_FILTER_DEFLATE, H5Z_FILTER_SHUFFLE, H5Z_FILTER_FLETCHER32,
+                                         MM_HDF5_FILTER_LZF};
     mm_hdf5_pipeline pipeline = {.item = 1};
     const uint8_t *got = NULL;
     uint64_t form = take(&data, &size);
     pipeline.count = (int)(form % (MM_HDF5_FILTERS_MAX + 1));
     for (int i = 0; i < pipeline.count; i++)
-        pipeline.filters[i] = known[(form >> (8 + 3 * i)) % 3];
+        pipeline.filters[i] = known[form >> (8 + 3 * i) & 3];
     pipeline.item = (form >> 40) % 17 + 1;
     pipeline.chunk_bytes = form >> 48 & 0xfff;
     size_t room = pipeline.chunk_bytes + 64 > size ? pipeline.chunk_bytes + 64 : size;

@@ -47,7 +47,7 @@ def layouts():
     found["strings"] = (dict(data=text), text.view("u1").reshape(ROWS, 32))
     found["opaque"] = (dict(data=bits.view(f"V{DIM}").reshape(ROWS)), bits)
     chunks = {"chunked": {}, "gzip": dict(compression="gzip"), "shuffle": dict(compression="gzip", shuffle=True),
-              "szip": dict(compression="szip", compression_opts=("nn", 8)),
+              "lzf": dict(compression="lzf"), "lzf-shuffle": dict(compression="lzf", shuffle=True, fletcher32=True), "szip": dict(compression="szip", compression_opts=("nn", 8)),
               "checksum": dict(fletcher32=True)}
     for name, how in chunks.items():
         if name == "szip" and not h5py.h5z.filter_avail(h5py.h5z.FILTER_SZIP):
