@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/failpoint.h"
 #include "base/folder.h"
 #include "base/log.h"
 #include "sources/milvus1x/meta.h"
@@ -92,6 +93,7 @@ static mm_status copy_once(const char *location, const mm_options *options, file
         status = read_whole(location, "", options, &out->db, err);
     if (status == MM_OK)
         status = read_whole(location, "-journal", options, &out->journal, err);
+    MM_FAILPOINT("milvus1x.meta.between");
     if (status == MM_OK)
         status = read_whole(location, "-wal", options, &out->wal, err);
     if (status == MM_OK && before.size > 0) {

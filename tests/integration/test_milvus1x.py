@@ -2,9 +2,12 @@
 the folder, and the same folder into a real Milvus, partitions, metrics and all."""
 
 import os
+import random
+import re
 import shutil
 import sqlite3
 import sys
+import threading
 
 import numpy
 
@@ -172,6 +175,44 @@ def a_live_writer_is_not_disturbed_and_its_commits_are_seen(work):
     writer.close()
 
 
+def what_is_read_beside_a_busy_writer_is_one_state(work):
+    """Each transaction of the writer takes from one collection's dimension what it gives to another's; the WAL begins anew all
+    the time."""
+    folder = made.Folder()
+    for number in range(300):
+        folder.add(f"c{number}", 8000, params='{"padding": "%s"}' % ("x" * 400))
+    folder.write(work.path("busy"))
+    done = threading.Event()
+
+    def write():
+        writer = sqlite3.connect(work.path("busy", "db", "meta.sqlite"), isolation_level=None)
+        writer.execute("PRAGMA wal_autocheckpoint=20")
+        writer.execute("PRAGMA synchronous=OFF")
+        choose = random.Random(5)
+        while not done.wait(0.001):
+            less, more = choose.sample(range(300), 2)
+            writer.execute("BEGIN")
+            writer.execute("UPDATE Tables SET dimension = dimension - 1 WHERE table_id = ?", (f"c{less}",))
+            writer.execute("UPDATE Tables SET dimension = dimension + 1 WHERE table_id = ?", (f"c{more}",))
+            writer.execute("COMMIT")
+        writer.close()
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    seen = set()
+    try:
+        for _ in range(20):
+            # in the moment between database and WAL both become others
+            out = work.call("inspect", work.path("busy"), failpoint="milvus1x.meta.between:1:sleep=60").out
+            found = [int(dimension) for dimension in re.findall(r"dimension (\d+)", out)]
+            assert len(found) == 300 and sum(found) == 300 * 8000, (len(found), sum(found))
+            seen.add(tuple(found))
+    finally:
+        done.set()
+        thread.join()
+    assert len(seen) > 5, seen
+
+
 def a_segment_that_comes_or_changes_meanwhile_is_noticed(work):
     folder = made.Folder()
     folder.add("c", 4).add(made.Segment(range(50), made.floats(50, 4, 1)))
@@ -282,6 +323,7 @@ CHECKS = [
     metadata_and_files_may_lie_apart,
     exported_metadata_gives_the_same_rows,
     a_live_writer_is_not_disturbed_and_its_commits_are_seen,
+    what_is_read_beside_a_busy_writer_is_one_state,
     a_segment_that_comes_or_changes_meanwhile_is_noticed,
     damage_is_told_with_its_file_and_leaves_other_collections_alone,
     a_folder_of_0_11_is_refused_by_its_name,
