@@ -61,6 +61,8 @@ mm_status mm_source_driver_check(const mm_source_driver *driver, mm_error *err)
         return mm_error_set(err, MM_BUG, "source %s: %s is missing", driver->name, missing);
     if ((driver->capabilities & MM_SOURCE_LIVE) && (driver->plan_changes == NULL || driver->count == NULL))
         return mm_error_set(err, MM_BUG, "source %s: what is live has plan_changes and count", driver->name);
+    if ((driver->memo == NULL) != (driver->recall == NULL))
+        return mm_error_set(err, MM_BUG, "source %s: memo and recall belong together", driver->name);
     mm_status status = mm_options_check_table(driver->options, driver->option_count, err);
     return status == MM_OK ? MM_OK : mm_error_context(err, "source %s", driver->name);
 }

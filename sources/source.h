@@ -70,6 +70,11 @@ typedef struct mm_source_driver {
     /* Fills an empty catalog (the caller frees it). Schemas say where metric and index come from. */
     mm_status (*describe)(mm_source *source, mm_catalog *out, mm_error *err);
 
+    /* What describe found out from rows that may be others another time (the types of a sample), as text; recall gives it
+     * to the source that a later process opens for the same plan, before describe. Both may be NULL: nothing. */
+    mm_status (*memo)(mm_source *source, mm_buffer *text, mm_error *err);
+    mm_status (*recall)(mm_source *source, const char *memo, mm_error *err);
+
     /* What of a collection does not arrive, or not as it is, known since describe: lines of text; "" for nothing. Lives as
      * long as the source. May be NULL. */
     const char *(*notes)(mm_source *source, uint32_t collection);

@@ -263,7 +263,9 @@ static void say_start(const mm_session *session, bool resumed)
 mm_status mm_execute(mm_session *session, bool resumed, bool repaired, mm_error *err)
 {
     mm_op running = {.kind = MM_OP_RUN, .state = MM_RUN_RUNNING};
-    mm_status status = mm_session_apply(session, &running, 1, err);
+    mm_status status = mm_session_keep_memo(session, err);
+    if (status == MM_OK)
+        status = mm_session_apply(session, &running, 1, err);
     if (status != MM_OK)
         return status;
     say_start(session, resumed);

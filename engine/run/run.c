@@ -167,6 +167,7 @@ static mm_status call_open_source(void *context, mm_error *err)
 static mm_status resume_session(mm_session *session, bool repaired, mm_error *err)
 {
     mm_status status = warn_changed_file(session);
+    session->planned = true;
     if (status == MM_OK)
         status = mm_steps_retry(session, call_open_source, session, err);
     if (status == MM_OK)
@@ -225,6 +226,7 @@ mm_status mm_run_verify(const mm_run_args *args, mm_error *err)
     if (status == MM_OK && session.run.state != MM_RUN_DONE && !(session.run.state == MM_RUN_FAILED && verified))
         status = mm_error_set(err, MM_UNFINISHED, "run %u of `%s` is not finished: `mmresume resume %s` first",
                               session.run.run, args->job_name, args->job_name);
+    session.planned = true;
     if (status == MM_OK)
         status = mm_session_open_source(&session, err);
     if (status == MM_OK)
@@ -268,6 +270,7 @@ static mm_status cancel_open(mm_session *session, mm_error *err)
         return MM_OK;
     }
     mm_error reason = MM_ERROR_INIT;
+    session->planned = true;
     mm_status status = mm_session_open_source(session, &reason);
     if (status == MM_OK)
         status = mm_session_open_sink(session, session->run.run, &reason);

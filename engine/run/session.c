@@ -111,6 +111,52 @@ void mm_session_close(mm_session *session)
 
 /* ---- source and sink ---- */
 
+#define MEMO "source.memo" /* a step of collection 0; no sink's step is called so */
+
+static mm_status read_memo(mm_session *session, mm_arena *arena, const char **out, mm_error *err)
+{
+    mm_step_record *records = NULL;
+    size_t count = 0;
+    pthread_mutex_lock(&session->store_lock);
+    mm_status status = session->stores->steps(session->store, 0, arena, &records, &count, err);
+    pthread_mutex_unlock(&session->store_lock);
+    *out = NULL;
+    for (size_t i = 0; status == MM_OK && i < count; i++)
+        if (strcmp(records[i].name, MEMO) == 0)
+            *out = records[i].text;
+    return status;
+}
+
+static mm_status recall_memo(mm_session *session, mm_error *err)
+{
+    mm_arena arena = MM_ARENA_INIT;
+    const char *memo = NULL;
+    mm_status status = read_memo(session, &arena, &memo, err);
+    if (status == MM_OK && memo)
+        status = session->sources->recall(session->source, memo, err);
+    mm_arena_free(&arena);
+    return status;
+}
+
+mm_status mm_session_keep_memo(mm_session *session, mm_error *err)
+{
+    mm_arena arena = MM_ARENA_INIT;
+    mm_buffer text = MM_BUFFER_INIT;
+    const char *memo = NULL;
+    if (session->sources->memo == NULL || session->collection_count == 0)
+        return MM_OK;
+    mm_status status = read_memo(session, &arena, &memo, err);
+    if (status == MM_OK && memo == NULL) {
+        status = session->sources->memo(session->source, &text, err);
+        mm_op op = {.kind = MM_OP_STEP, .key = MEMO, .text = text.data ? text.data : "", .flag = true};
+        if (status == MM_OK)
+            status = mm_session_apply(session, &op, 1, err);
+    }
+    mm_buffer_free(&text);
+    mm_arena_free(&arena);
+    return status;
+}
+
 mm_status mm_session_open_source(mm_session *session, mm_error *err)
 {
     if (session->source) { /* a former try failed half-way */
@@ -122,6 +168,8 @@ mm_status mm_session_open_source(mm_session *session, mm_error *err)
     if (session->sources == NULL)
         return mm_error_set(err, MM_CONFIG, "source.driver `%s` is not known", session->job->source_driver);
     mm_status status = session->sources->open(session->job->source, &session->source, err);
+    if (status == MM_OK && session->planned && session->sources->recall)
+        status = recall_memo(session, err);
     if (status == MM_OK)
         status = session->sources->describe(session->source, &session->catalog, err);
     return status == MM_OK ? mm_collections_resolve(session, err) : status;

@@ -48,6 +48,7 @@ typedef struct mm_session {
     mm_job_record record;
     mm_job *job;
     mm_run_record run; /* as read when the session began */
+    bool planned; /* the work is on the plan that the store has, not on a new one */
     const mm_source_driver *sources;
     mm_source *source;
     mm_catalog catalog;
@@ -77,6 +78,9 @@ typedef struct mm_session {
 mm_status mm_session_open(mm_session *session, const mm_run_args *args, mm_store_mode mode, mm_error *err);
 void mm_session_close(mm_session *session);
 
+/* What the source keeps of its description, for the processes that go on with this plan: committed once, before anything
+ * is sent. */
+mm_status mm_session_keep_memo(mm_session *session, mm_error *err);
 /* Opens the source and resolves the job's collections against it. */
 mm_status mm_session_open_source(mm_session *session, mm_error *err);
 /* Opens the sink for run number `run` (makes no change to the target). */

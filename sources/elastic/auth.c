@@ -38,10 +38,17 @@ static char *encode(const char *scheme, const char *text)
     return line;
 }
 
+/* NULL: not given, or empty, as an environment variable that is not set leaves it. */
+static const char *option(const mm_options *options, const char *name)
+{
+    const char *value = mm_options_str(options, name);
+    return value && value[0] ? value : NULL;
+}
+
 static mm_status make_header(mm_elastic_auth *auth, const mm_options *options, mm_error *err)
 {
-    const char *user = mm_options_str(options, "username"), *password = mm_options_str(options, "password");
-    const char *key = mm_options_str(options, "api_key"), *token = mm_options_str(options, "token");
+    const char *user = option(options, "username"), *password = option(options, "password");
+    const char *key = option(options, "api_key"), *token = option(options, "token");
     if ((user != NULL) + (key != NULL) + (token != NULL) + (auth->service != NULL) > 1)
         return mm_error_set(err, MM_CONFIG, "source: one of username, api_key, token and aws_service says who asks");
     if ((user != NULL) != (password != NULL))

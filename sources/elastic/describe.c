@@ -83,8 +83,11 @@ static mm_status build_fields(mm_source *source, mm_elastic_collection *c, const
     mm_status status = mappings ? MM_OK : no_memory(err);
     for (size_t i = 0; status == MM_OK && i < c->index_count; i++)
         status = fetch_mapping(source, &c->indices[i], &arena, &mappings[i], err);
+    mm_elastic_choice choice;
     if (status == MM_OK)
-        status = mm_elastic_fields_build(&source->arena, c->name, &source->choice, mappings, c->index_count,
+        status = mm_elastic_memo_choice(&source->arena, source->memo, c->name, &source->choice, &choice, err);
+    if (status == MM_OK)
+        status = mm_elastic_fields_build(&source->arena, c->name, &choice, mappings, c->index_count,
                                          sample->body.data, sample->body.size, &c->fields, err);
     mm_arena_free(&arena);
     return status;

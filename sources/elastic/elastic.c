@@ -164,6 +164,20 @@ static mm_status source_describe(mm_source *source, mm_catalog *out, mm_error *e
     return MM_OK;
 }
 
+static mm_status source_memo(mm_source *source, mm_buffer *text, mm_error *err)
+{
+    mm_status status = prepare(source, err);
+    for (size_t i = 0; status == MM_OK && i < source->count; i++)
+        mm_elastic_memo_write(&source->collections[i], &source->choice, text);
+    return status == MM_OK && text->failed ? mm_error_set(err, MM_NO_MEMORY, "out of memory for a memo") : status;
+}
+
+static mm_status source_recall(mm_source *source, const char *memo, mm_error *err)
+{
+    source->memo = mm_arena_strdup(&source->arena, memo);
+    return source->memo ? MM_OK : mm_error_set(err, MM_NO_MEMORY, "out of memory for a memo");
+}
+
 static const char *source_notes(mm_source *source, uint32_t number)
 {
     return source->collections[number].fields->lost;
@@ -213,7 +227,8 @@ static mm_status source_count(mm_source *source, uint32_t number, mm_extent_walk
         .abi = MM_SOURCE_ABI, .name = name_, .summary = summary_,                                                  \
         .capabilities = MM_SOURCE_KEYS | MM_SOURCE_MUTABLE | MM_SOURCE_LIVE, .options = options,                   \
         .option_count = MM_COUNT(options), .open = source_open, .close = source_close,                             \
-        .describe = source_describe, .notes = source_notes, .fingerprint = source_fingerprint,                     \
+        .memo = source_memo, .recall = source_recall, .describe = source_describe, .notes = source_notes,          \
+        .fingerprint = source_fingerprint,                                                                         \
         .plan = source_plan, .plan_changes = source_plan_changes, .count = source_count,                           \
         .read_open = source_read_open, .next = mm_elastic_read_next, .read_close = mm_elastic_read_close           \
     }

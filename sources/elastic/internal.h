@@ -6,6 +6,7 @@
  *     server.c       which server it is
  *     indices.c      indices, aliases, data streams; bounds of the shards
  *     describe.c     mapping, sample and counts
+ *     memo.c         what the sample decided, for the processes that go on
  *     extent.c       ranges of `_seq_no`, or whole shards
  *     request.c      what a reader asks for, by its kind of cursor
  *     reader.c       pages of an extent: requests, what each page must prove, batches
@@ -71,6 +72,7 @@ struct mm_source {
     uint32_t page_rows;
     const char *cursor_field;
     uint64_t keep_alive_s;
+    const char *memo; /* of the process that made the plan; NULL: none */
     pthread_mutex_t lock; /* guards what follows; once set, it is never changed again */
     bool found, described;
     mm_elastic_server server;
@@ -113,6 +115,14 @@ mm_status mm_elastic_refresh(mm_source *source, const mm_elastic_index *index, m
 mm_status mm_elastic_describe(mm_source *source, mm_elastic_collection *collection, mm_error *err) MM_MUST_USE;
 /* Appends {"bool":{"filter":[…]}} of the job's query and a further clause (NULL: none). */
 void mm_elastic_query(const mm_source *source, const char *clause, mm_buffer *out);
+
+/* --- memo.c ------------------------------------------------------------------------------------------------------ */
+
+/* Appends a collection's fields as lines "path Type(…)", behind a line "=name". Nothing where they cannot be said so. */
+void mm_elastic_memo_write(const mm_elastic_collection *collection, const mm_elastic_choice *choice, mm_buffer *out);
+/* What the memo says of a collection, as the choice that leads to the same fields; as given where it says nothing. */
+mm_status mm_elastic_memo_choice(mm_arena *arena, const char *memo, const char *collection,
+                                 const mm_elastic_choice *given, mm_elastic_choice *out, mm_error *err) MM_MUST_USE;
 
 /* --- extent.c --------------------------------------------------------------------------------------------------- */
 
