@@ -123,7 +123,12 @@ def collections_are_merged_into_a_new_one(work):
     for name in ("hollow", "plain", "early"):
         for key, row in zip(*work.made.collections[name].rows()["_default"]):
             newest[int(key)] = row
-    work.holds("merged", "both", jobs.rows(list(newest), numpy.stack(list(newest.values()))))
+    expected = jobs.rows(list(newest), numpy.stack(list(newest.values())))
+    work.holds("merged", "both", expected)
+    file = work.make("resumed", rules, extent_bytes="2KiB")
+    work.call("run", file, code=jobs.KILLED, failpoint="dumper.batch:9:kill")
+    work.call("resume", "resumed")
+    work.holds("resumed", "both", expected)
     plan = work.call("plan", work.make("merged", rules)).out
     assert "hollow + plain + early -> both" in plan, plan
     again = [{"from": "spread", "to": "x"}, {"from": "split", "to": "x"}]
