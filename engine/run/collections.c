@@ -84,7 +84,8 @@ static mm_status resolve_partitions(mm_session *session, const mm_job_collection
     return MM_OK;
 }
 
-static mm_status resolve_index(mm_session *session, const mm_job_collection *rule, mm_run_collection *out, mm_error *err)
+static mm_status resolve_index(mm_session *session, const mm_job_collection *rule, mm_run_collection *out,
+                               mm_error *err)
 {
     out->sink.index_mode = parse_index_mode(rule ? rule->index_mode : NULL);
     if (rule == NULL || rule->index_count == 0)
@@ -122,7 +123,8 @@ static mm_status check_auto_id(const mm_session *session, const mm_run_collectio
     const mm_field *primary = &schema->fields[mm_schema_primary(schema)];
     if (!primary->auto_id || mm_options_bool(session->job->target, "at_least_once"))
         return MM_OK;
-    return mm_error_set(err, MM_CONFIG, "%s: the primary key `%s` is autoID: new keys cannot be replayed after a crash; "
+    return mm_error_set(err, MM_CONFIG,
+                        "%s: the primary key `%s` is autoID: new keys cannot be replayed after a crash; "
                         "target.at_least_once: true accepts that", schema->name, primary->name);
 }
 
@@ -145,7 +147,8 @@ static const char *mapping_text(mm_session *session, const mm_run_collection *co
     }
     mm_buffer_printf(&text, "; partitions");
     for (size_t i = 0; i < collection->sink.partition_count; i++)
-        mm_buffer_printf(&text, " %s", collection->sink.partitions[i] ? collection->sink.partitions[i] : MM_DEFAULT_PARTITION);
+        mm_buffer_printf(&text, " %s",
+                         collection->sink.partitions[i] ? collection->sink.partitions[i] : MM_DEFAULT_PARTITION);
     const char *copy = text.failed ? NULL : mm_arena_strdup(&session->arena, text.data);
     mm_buffer_free(&text);
     return copy;
@@ -173,8 +176,8 @@ static mm_status add_source(mm_session *session, uint32_t source, mm_run_collect
     return MM_OK;
 }
 
-static mm_status resolve_one(mm_session *session, const mm_job_collection *rule, uint32_t source, mm_run_collection *out,
-                             mm_error *err)
+static mm_status resolve_one(mm_session *session, const mm_job_collection *rule, uint32_t source,
+                             mm_run_collection *out, mm_error *err)
 {
     out->from = &session->catalog.collections[source];
     mm_status status = add_source(session, source, out, err);
@@ -213,15 +216,15 @@ static bool same_text(const char *a, const char *b)
 
 static bool same_field(const mm_field *a, const mm_field *b)
 {
-    return strcmp(a->name, b->name) == 0 && a->type == b->type && a->element_type == b->element_type && a->dim == b->dim &&
-           a->max_length == b->max_length && a->max_capacity == b->max_capacity && a->primary == b->primary &&
-           a->auto_id == b->auto_id && a->nullable == b->nullable && a->partition_key == b->partition_key &&
-           a->dynamic == b->dynamic;
+    return strcmp(a->name, b->name) == 0 && a->type == b->type && a->element_type == b->element_type &&
+           a->dim == b->dim && a->max_length == b->max_length && a->max_capacity == b->max_capacity &&
+           a->primary == b->primary && a->auto_id == b->auto_id && a->nullable == b->nullable &&
+           a->partition_key == b->partition_key && a->dynamic == b->dynamic;
 }
 
 /* Batches of both go through one mapping: the fields have to be the same before it. */
-static mm_status check_same_schema(const mm_session *session, const mm_job_collection *rule, const mm_run_collection *into,
-                                   const mm_collection *from, mm_error *err)
+static mm_status check_same_schema(const mm_session *session, const mm_job_collection *rule,
+                                   const mm_run_collection *into, const mm_collection *from, mm_error *err)
 {
     const mm_schema *a = &into->from->schema, *b = &from->schema;
     size_t at = 0;
@@ -235,18 +238,32 @@ static mm_status check_same_schema(const mm_session *session, const mm_job_colle
                         into->sink.name, field, a->name);
 }
 
+static bool same_rule(const mm_field_rule *a, const mm_field_rule *b)
+{
+    return same_text(a->from, b->from) && same_text(a->to, b->to) && a->type == b->type && a->primary == b->primary &&
+           a->max_length == b->max_length;
+}
+
+static bool same_index(const mm_job_index *a, const mm_job_index *b)
+{
+    return same_text(a->field, b->field) && same_text(a->index_type, b->index_type) &&
+           same_text(a->metric_type, b->metric_type) && same_text(a->params, b->params);
+}
+
 /* What holds for the target's collection is said once, or twice the same. */
 static const char *different_key(const mm_job_collection *a, const mm_job_collection *b)
 {
-    bool fields = a->field_count != b->field_count, index = a->index_count != b->index_count || !same_text(a->index_mode, b->index_mode);
-    for (size_t i = 0; !fields && i < a->field_count; i++)
-        fields = !same_text(a->fields[i].from, b->fields[i].from) || !same_text(a->fields[i].to, b->fields[i].to) ||
-                 a->fields[i].type != b->fields[i].type || a->fields[i].primary != b->fields[i].primary ||
-                 a->fields[i].max_length != b->fields[i].max_length;
-    for (size_t i = 0; !index && i < a->index_count; i++)
-        index = !same_text(a->indexes[i].field, b->indexes[i].field) || !same_text(a->indexes[i].index_type, b->indexes[i].index_type) ||
-                !same_text(a->indexes[i].metric_type, b->indexes[i].metric_type) || !same_text(a->indexes[i].params, b->indexes[i].params);
-    return fields ? "fields" : index ? "index" : !same_text(a->if_exists, b->if_exists) ? "if_exists" : a->load != b->load ? "load" : NULL;
+    bool fields = a->field_count == b->field_count;
+    bool index = a->index_count == b->index_count && same_text(a->index_mode, b->index_mode);
+    for (size_t i = 0; fields && i < a->field_count; i++)
+        fields = same_rule(&a->fields[i], &b->fields[i]);
+    for (size_t i = 0; index && i < a->index_count; i++)
+        index = same_index(&a->indexes[i], &b->indexes[i]);
+    return !fields                                    ? "fields"
+           : !index                                   ? "index"
+           : !same_text(a->if_exists, b->if_exists) ? "if_exists"
+           : a->load != b->load                       ? "load"
+                                                      : NULL;
 }
 
 /* One collection in the place of all that are merged: names joined, rows and bytes added up. */
@@ -273,8 +290,8 @@ static mm_status join_sources(mm_session *session, mm_run_collection *out, const
     return all->schema.name ? MM_OK : no_memory(err);
 }
 
-static mm_status merge(mm_session *session, const mm_job_collection *first, const mm_job_collection *rule, uint32_t source,
-                       mm_run_collection *into, mm_error *err)
+static mm_status merge(mm_session *session, const mm_job_collection *first, const mm_job_collection *rule,
+                       uint32_t source, mm_run_collection *into, mm_error *err)
 {
     const mm_collection *from = &session->catalog.collections[source];
     const char *key = different_key(first, rule);
@@ -283,8 +300,8 @@ static mm_status merge(mm_session *session, const mm_job_collection *first, cons
             return mm_error_set(err, MM_CONFIG, "%s:%d: `%s` goes to `%s` twice", session->job->path, rule->line,
                                 from->schema.name, into->sink.name);
     if (key)
-        return mm_error_set(err, MM_CONFIG, "%s:%d: `%s` of `%s` is not as in line %d, and both go to `%s`", session->job->path,
-                            rule->line, key, from->schema.name, first->line, into->sink.name);
+        return mm_error_set(err, MM_CONFIG, "%s:%d: `%s` of `%s` is not as in line %d, and both go to `%s`",
+                            session->job->path, rule->line, key, from->schema.name, first->line, into->sink.name);
     mm_status status = check_same_schema(session, rule, into, from, err);
     if (status == MM_OK)
         status = add_source(session, source, into, err);
@@ -314,7 +331,8 @@ mm_extent mm_collections_extent(const mm_run_collection *collection, const mm_ta
                        .rows = task->rows, .bytes = task->bytes, .spec = task->spec, .spec_size = task->spec_size};
 }
 
-const char *mm_collections_source_name(const mm_session *session, const mm_run_collection *collection, uint32_t partition)
+const char *mm_collections_source_name(const mm_session *session, const mm_run_collection *collection,
+                                       uint32_t partition)
 {
     return session->catalog.collections[find_part(collection, partition)->number].schema.name;
 }
@@ -356,8 +374,8 @@ static mm_status number_extent(void *context, const mm_extent *extent, mm_error 
     return n->emit(n->context, &numbered, err);
 }
 
-mm_status mm_collections_plan(mm_session *session, const mm_run_collection *collection, mm_extent_fn emit, void *context,
-                              mm_error *err)
+mm_status mm_collections_plan(mm_session *session, const mm_run_collection *collection, mm_extent_fn emit,
+                              void *context, mm_error *err)
 {
     mm_status status = MM_OK;
     for (size_t i = 0; status == MM_OK && i < collection->source_count; i++) {

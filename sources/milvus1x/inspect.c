@@ -34,7 +34,8 @@ const char *mm_milvus1x_index_name(const mm_milvus1x_collection *collection)
 /* Milvus 2.x has no Tanimoto: its distance, -log2(1 - Jaccard distance), puts rows in the same order as Jaccard. */
 const char *mm_milvus1x_metric_hint(const mm_milvus1x_collection *collection)
 {
-    return collection->metric_type == MM_MILVUS1X_TANIMOTO ? "JACCARD" : mm_milvus1x_metric_name(collection->metric_type);
+    bool tanimoto = collection->metric_type == MM_MILVUS1X_TANIMOTO;
+    return mm_milvus1x_metric_name(tanimoto ? MM_MILVUS1X_JACCARD : collection->metric_type);
 }
 
 static bool exists(const char *folder, const char *name)
@@ -55,11 +56,13 @@ static void print_collection(mm_buffer *text, const mm_milvus1x_collection *c)
         mm_buffer_printf(text, "  index: %s %s\n", index, c->index_params);
     for (size_t i = 0; i < c->partition_count; i++)
         if (i > 0 || c->partition_count > 1)
-            mm_buffer_printf(text, "  partition: %s, %zu segments\n", c->partitions[i].tag, c->partitions[i].segment_count);
+            mm_buffer_printf(text, "  partition: %s, %zu segments\n", c->partitions[i].tag,
+                             c->partitions[i].segment_count);
 }
 
 /* Rows as the files have them; without files what is wrong with them, in place of a number. */
-static mm_status print_rows(mm_buffer *text, const mm_milvus1x_where *where, const mm_milvus1x_collection *c, mm_error *err)
+static mm_status print_rows(mm_buffer *text, const mm_milvus1x_where *where, const mm_milvus1x_collection *c,
+                            mm_error *err)
 {
     mm_milvus1x_content content;
     mm_arena arena = MM_ARENA_INIT;
@@ -82,8 +85,8 @@ static void print_unfinished(mm_buffer *text, const mm_milvus1x_meta *meta)
 {
     for (size_t i = 0; i < meta->unfinished_count; i++) {
         const mm_milvus1x_unfinished *u = &meta->unfinished[i];
-        mm_buffer_printf(text, "not finished: segment %s of %s, partition %s (%s)\n", u->segment_id, u->collection, u->tag,
-                         mm_milvus1x_file_type_name(u->file_type));
+        mm_buffer_printf(text, "not finished: segment %s of %s, partition %s (%s)\n", u->segment_id, u->collection,
+                         u->tag, mm_milvus1x_file_type_name(u->file_type));
     }
 }
 
@@ -116,7 +119,9 @@ mm_status mm_milvus1x_inspect(const char *location, mm_buffer *text, mm_error *e
         return inspect_where(&where, text, err);
     }
     bool folder = stat(location, &there) == 0 && S_ISDIR(there.st_mode);
-    const char *db = folder && exists(location, "db/meta.sqlite") ? "/db" : folder && exists(location, "meta.sqlite") ? "" : NULL;
+    const char *db = folder && exists(location, "db/meta.sqlite") ? "/db"
+                     : folder && exists(location, "meta.sqlite")  ? ""
+                                                                  : NULL;
     if (db == NULL)
         return mm_error_set(err, MM_NOT_FOUND, "%s: no data folder of Milvus 1.x", location);
     char *root = mm_format("%s%s/tables", location, db);

@@ -51,7 +51,8 @@ typedef struct mm_milvus1x_where {
 /* Reads the metadata. With `path`: of db/meta.sqlite in it, or meta.sqlite. An empty meta comes in. */
 mm_status mm_milvus1x_meta_load(const mm_milvus1x_where *where, mm_milvus1x_meta *meta, mm_error *err) MM_MUST_USE;
 /* Appends a text that changes when the metadata's file does; nothing where that cannot be said. */
-mm_status mm_milvus1x_meta_identity(const mm_milvus1x_where *where, const char *name, mm_buffer *out, mm_error *err) MM_MUST_USE;
+mm_status mm_milvus1x_meta_identity(const mm_milvus1x_where *where, const char *name, mm_buffer *out,
+                                    mm_error *err) MM_MUST_USE;
 
 /* Finds the files of a collection's segments in the roots. Everything lives in the arena. */
 mm_status mm_milvus1x_locate(const mm_milvus1x_where *where, const mm_milvus1x_collection *collection, mm_arena *arena,
@@ -59,7 +60,8 @@ mm_status mm_milvus1x_locate(const mm_milvus1x_where *where, const mm_milvus1x_c
 /* Counts rows from the files: shapes and live rows of all segments. */
 mm_status mm_milvus1x_measure(const mm_milvus1x_where *where, mm_milvus1x_content *content, mm_error *err) MM_MUST_USE;
 /* NULL: no such segment. */
-const mm_milvus1x_part *mm_milvus1x_find(const mm_milvus1x_content *content, const char *table_id, const char *segment_id);
+const mm_milvus1x_part *mm_milvus1x_find(const mm_milvus1x_content *content, const char *table_id,
+                                         const char *segment_id);
 /* Opens a file of a segment; MM_CHANGED when its size is not that of the listing. */
 mm_status mm_milvus1x_open_file(const mm_milvus1x_where *where, const mm_milvus1x_file *file, mm_input **out,
                                 mm_error *err) MM_MUST_USE;

@@ -44,7 +44,8 @@ static mm_status load_from_folder(const mm_milvus1x_where *where, mm_milvus1x_me
         }
         mm_milvus1x_meta_free(meta);
     }
-    return mm_error_set(err, MM_NOT_FOUND, "%s: no metadata of Milvus 1.x is there (%s); source.meta names a meta.sqlite or "
+    return mm_error_set(err, MM_NOT_FOUND,
+                        "%s: no metadata of Milvus 1.x is there (%s); source.meta names a meta.sqlite or "
                         "meta.json elsewhere, source.mysql a database", where->path, first.text);
 }
 
@@ -83,7 +84,8 @@ mm_status mm_milvus1x_meta_identity(const mm_milvus1x_where *where, const char *
         status = file != NULL ? mm_storage_stat(storage, file, &object, &why) : no_memory(&why);
         free(file);
         if (status == MM_OK)
-            mm_buffer_printf(out, "%s:%" PRIu64 ":%s:%" PRId64 " ", suffixes[i], object.size, object.etag, object.modified_ms);
+            mm_buffer_printf(out, "%s:%" PRIu64 ":%s:%" PRId64 " ", suffixes[i], object.size, object.etag,
+                             object.modified_ms);
         else if (status == MM_NOT_FOUND && i > 0)
             status = MM_OK;
         else
@@ -131,12 +133,14 @@ static mm_milvus1x_part *find(const mm_milvus1x_content *content, const char *ta
     return NULL;
 }
 
-const mm_milvus1x_part *mm_milvus1x_find(const mm_milvus1x_content *content, const char *table_id, const char *segment_id)
+const mm_milvus1x_part *mm_milvus1x_find(const mm_milvus1x_content *content, const char *table_id,
+                                         const char *segment_id)
 {
     return find(content, table_id, segment_id);
 }
 
-static mm_status make_parts(const mm_milvus1x_collection *collection, mm_arena *arena, mm_milvus1x_content *out, mm_error *err)
+static mm_status make_parts(const mm_milvus1x_collection *collection, mm_arena *arena, mm_milvus1x_content *out,
+                            mm_error *err)
 {
     size_t count = 0;
     for (size_t i = 0; i < collection->partition_count; i++)
@@ -185,8 +189,8 @@ static mm_milvus1x_file *file_of(mm_milvus1x_part *part, const char *name)
            : strcmp(name, "deleted_docs") == 0 ? &part->deleted : NULL;
 }
 
-static mm_status take_file(listing *l, mm_milvus1x_part *part, const char *key, const char *name, const mm_object *object,
-                           mm_error *err)
+static mm_status take_file(listing *l, mm_milvus1x_part *part, const char *key, const char *name,
+                           const mm_object *object, mm_error *err)
 {
     mm_milvus1x_file *file = file_of(part, name);
     char *location = file != NULL ? mm_storage_url(l->storage, key) : NULL;
@@ -196,8 +200,11 @@ static mm_status take_file(listing *l, mm_milvus1x_part *part, const char *key, 
         return no_memory(err);
     size_t folder = strlen(location) - strlen(name) - 1;
     mm_status status = MM_OK;
-    if (file->location != NULL || (part->folder != NULL && (strncmp(part->folder, location, folder) != 0 || part->folder[folder] != '\0')))
-        status = mm_error_set(err, MM_DATA, "%s: segment %s has files in %s too: one of them has to go (source.tables)", location,
+    bool elsewhere = part->folder != NULL &&
+                     (strncmp(part->folder, location, folder) != 0 || part->folder[folder] != '\0');
+    if (file->location != NULL || elsewhere)
+        status = mm_error_set(err, MM_DATA,
+                              "%s: segment %s has files in %s too: one of them has to go (source.tables)", location,
                               part->segment->segment_id, file->location != NULL ? file->location : part->folder);
     if (status == MM_OK) {
         *file = (mm_milvus1x_file){mm_arena_strdup(l->arena, location), *object};
@@ -224,8 +231,8 @@ static mm_status take_listed(void *context, const char *key, const mm_object *ob
 }
 
 /* All tables of the collection in one root; partitions have folders beside that of their collection. */
-static mm_status list_root(const mm_milvus1x_where *where, const char *root, mm_arena *arena, mm_milvus1x_content *content,
-                           mm_error *err)
+static mm_status list_root(const mm_milvus1x_where *where, const char *root, mm_arena *arena,
+                           mm_milvus1x_content *content, mm_error *err)
 {
     mm_storage *storage = NULL;
     char *key = NULL;
@@ -239,7 +246,8 @@ static mm_status list_root(const mm_milvus1x_where *where, const char *root, mm_
         const mm_milvus1x_partition *partition = &content->collection->partitions[i];
         if (partition->segment_count == 0)
             continue;
-        char *prefix = mm_format("%.*s%s%s/", (int)length, key, length > 0 || mm_storage_local(storage) ? "/" : "", partition->table_id);
+        const char *slash = length > 0 || mm_storage_local(storage) ? "/" : "";
+        char *prefix = mm_format("%.*s%s%s/", (int)length, key, slash, partition->table_id);
         listing l = {storage, arena, content, partition->table_id, prefix != NULL ? strlen(prefix) : 0};
         status = prefix != NULL ? mm_storage_list(storage, prefix, take_listed, &l, err) : no_memory(err);
         free(prefix);
@@ -260,7 +268,8 @@ mm_status mm_milvus1x_locate(const mm_milvus1x_where *where, const mm_milvus1x_c
 
 /* --- counting --------------------------------------------------------------------------------------------------- */
 
-mm_status mm_milvus1x_open_file(const mm_milvus1x_where *where, const mm_milvus1x_file *file, mm_input **out, mm_error *err)
+mm_status mm_milvus1x_open_file(const mm_milvus1x_where *where, const mm_milvus1x_file *file, mm_input **out,
+                                mm_error *err)
 {
     mm_input *input = NULL;
     mm_status status = mm_input_open(file->location, where->options, &input, err);
@@ -296,7 +305,8 @@ static mm_status check_found(const mm_milvus1x_where *where, const mm_milvus1x_p
     if (part->folder != NULL)
         return mm_error_set(err, MM_NOT_FOUND, "%s: the segment has no file *.%s", part->folder,
                             part->rv.location == NULL ? "rv" : "uid");
-    return mm_error_set(err, MM_NOT_FOUND, "segment %s/%s has no files in %s%s; source.tables is the list of all data roots of "
+    return mm_error_set(err, MM_NOT_FOUND,
+                        "segment %s/%s has no files in %s%s; source.tables is the list of all data roots of "
                         "this Milvus", part->table_id, part->segment->segment_id, where->roots[0],
                         where->root_count > 1 ? " and the other roots" : "");
 }
@@ -323,12 +333,15 @@ static mm_status measure_part(const mm_milvus1x_where *where, uint64_t row_bytes
     mm_milvus1x_deleted deleted = {NULL, 0, 0, 0};
     mm_status status = check_found(where, part, err);
     if (status == MM_OK)
-        status = mm_milvus1x_shape_of(part->folder, part->rv.object.size, part->uid.object.size, row_bytes, &part->shape, err);
+        status = mm_milvus1x_shape_of(part->folder, part->rv.object.size, part->uid.object.size, row_bytes,
+                                      &part->shape, err);
     if (status == MM_OK || status == MM_END)
         status = check_words(where, part, status == MM_END, err);
     /* most lists are empty, which their size says; in an object store that has to do */
-    bool listed = part->deleted.location != NULL;
-    if (status == MM_OK && listed && (part->deleted.object.size != part->shape.head || !mm_storage_is_remote(part->deleted.location)))
+    const mm_milvus1x_file *list = &part->deleted;
+    bool look = list->location != NULL &&
+                (list->object.size != part->shape.head || !mm_storage_is_remote(list->location));
+    if (status == MM_OK && look)
         status = mm_milvus1x_open_deleted(where, part, 0, part->shape.rows, &deleted, err);
     if (status == MM_OK)
         part->live = part->shape.rows - deleted.deleted;

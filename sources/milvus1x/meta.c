@@ -26,7 +26,8 @@ const char *mm_milvus1x_metric_name(int64_t metric_type)
 
 const char *mm_milvus1x_file_type_name(int64_t file_type)
 {
-    static const char *const names[] = {"NEW", "RAW", "TO_INDEX", "INDEX", "TO_DELETE", "NEW_MERGE", "NEW_INDEX", "BACKUP"};
+    static const char *const names[] = {"NEW", "RAW", "TO_INDEX", "INDEX", "TO_DELETE", "NEW_MERGE", "NEW_INDEX",
+                                        "BACKUP"};
     return file_type >= 0 && file_type < (int64_t)MM_COUNT(names) ? names[file_type] : "unknown";
 }
 
@@ -92,7 +93,8 @@ static void *grow(void **items, size_t *count, size_t *capacity, size_t size)
 static mm_status check_name(const mm_milvus1x_meta *meta, const char *what, const char *name, mm_error *err)
 {
     size_t length = name != NULL ? strlen(name) : 0;
-    if (length > 0 && length <= NAME_MOST && strchr(name, '/') == NULL && strcmp(name, ".") != 0 && strcmp(name, "..") != 0)
+    if (length > 0 && length <= NAME_MOST && strchr(name, '/') == NULL && strcmp(name, ".") != 0 &&
+        strcmp(name, "..") != 0)
         return MM_OK;
     return mm_error_set(err, MM_DATA, "%s: a %s is \"%.80s\", which is no name of a folder", meta->name, what,
                         name != NULL ? name : "");
@@ -108,7 +110,8 @@ mm_status mm_milvus1x_meta_table(mm_milvus1x_meta *meta, const mm_milvus1x_table
     mm_status status = check_name(meta, "table_id", row->table_id, err);
     if (status != MM_OK)
         return status;
-    mm_milvus1x_table_row *own = grow((void **)&meta->table_rows, &meta->table_row_count, &meta->table_row_capacity, sizeof(*own));
+    mm_milvus1x_table_row *own = grow((void **)&meta->table_rows, &meta->table_row_count, &meta->table_row_capacity,
+                                      sizeof(*own));
     if (own == NULL)
         return no_memory(meta, err);
     *own = *row;
@@ -127,7 +130,8 @@ mm_status mm_milvus1x_meta_file(mm_milvus1x_meta *meta, const mm_milvus1x_file_r
         status = check_name(meta, "segment_id", row->segment_id, err);
     if (status != MM_OK)
         return status;
-    mm_milvus1x_file_row *own = grow((void **)&meta->file_rows, &meta->file_row_count, &meta->file_row_capacity, sizeof(*own));
+    mm_milvus1x_file_row *own = grow((void **)&meta->file_rows, &meta->file_row_count, &meta->file_row_capacity,
+                                     sizeof(*own));
     if (own == NULL)
         return no_memory(meta, err);
     *own = *row;
@@ -171,7 +175,8 @@ static mm_status order_tables(mm_milvus1x_meta *meta, mm_error *err)
         qsort(rows, meta->table_row_count, sizeof(*rows), by_table);
     for (size_t i = 0; i < meta->table_row_count; i++) {
         if (rows[i].state != MM_MILVUS1X_NORMAL && rows[i].state != MM_MILVUS1X_DROPPED)
-            return mm_error_set(err, MM_DATA, "%s: table `%.80s` has the state %" PRId64 ", which Milvus 1.x does not know",
+            return mm_error_set(err, MM_DATA,
+                                "%s: table `%.80s` has the state %" PRId64 ", which Milvus 1.x does not know",
                                 meta->name, rows[i].table_id, rows[i].state);
         bool again = kept > 0 && strcmp(rows[kept - 1].table_id, rows[i].table_id) == 0;
         if (again && rows[i].state == MM_MILVUS1X_NORMAL)
@@ -188,7 +193,8 @@ static mm_status fill_collection(mm_milvus1x_meta *meta, const mm_milvus1x_table
 {
     bool binary = row->metric_type >= MM_MILVUS1X_HAMMING;
     if (mm_milvus1x_metric_name(row->metric_type) == NULL)
-        return mm_error_set(err, MM_DATA, "%s: collection `%.80s` has the metric %" PRId64 ", which Milvus 1.x does not know",
+        return mm_error_set(err, MM_DATA,
+                            "%s: collection `%.80s` has the metric %" PRId64 ", which Milvus 1.x does not know",
                             meta->name, row->table_id, row->metric_type);
     if (row->dimension <= 0 || row->dimension > DIMENSION_MOST || (binary && row->dimension % 8 != 0))
         return mm_error_set(err, MM_DATA, "%s: collection `%.80s` has vectors of dimension %" PRId64 "%s", meta->name,
@@ -252,7 +258,8 @@ static mm_status check_tags(const mm_milvus1x_meta *meta, const mm_milvus1x_coll
         const char *tag = c->partitions[i].tag;
         bool again = i > 0 && (strcmp(tag, MM_DEFAULT_PARTITION) == 0 || strcmp(tag, c->partitions[i - 1].tag) == 0);
         if (tag[0] == '\0' || again)
-            return mm_error_set(err, MM_DATA, "%s: collection `%.80s`: the partition tag \"%.80s\" is there twice or empty",
+            return mm_error_set(err, MM_DATA,
+                                "%s: collection `%.80s`: the partition tag \"%.80s\" is there twice or empty",
                                 meta->name, c->name, tag);
     }
     return MM_OK;
@@ -417,8 +424,8 @@ static mm_status make_segments(mm_milvus1x_meta *meta, mm_error *err)
         if (at.partition != NULL)
             status = take_segments(meta, at, from, to, err);
         else if (find_table(meta, rows[from].table_id) == NULL)
-            mm_log(MM_LOG_WARN, "%s: %zu files of `%s` are left out: there is no such collection", meta->name, to - from,
-                   rows[from].table_id);
+            mm_log(MM_LOG_WARN, "%s: %zu files of `%s` are left out: there is no such collection", meta->name,
+                   to - from, rows[from].table_id);
     }
     return status;
 }

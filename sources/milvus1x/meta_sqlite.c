@@ -2,11 +2,11 @@
  * would take locks and write the -shm file beside it. So its bytes are copied, with those of the WAL or of a rollback
  * journal, into a private folder, and SQLite opens the copy there.
  *
- * A copy of several files is one state of the database when the WAL did not begin anew meanwhile: until then every page
- * that a checkpoint moves into the database is in the WAL too, so that a page that was copied half old, half new is
- * covered by the WAL's. So the WAL that was read before the database has to be the beginning of the one read
- * afterwards (https://sqlite.org/walformat.html: a WAL that begins anew has other salts in its header). Without a WAL the
- * database itself has to be the same when read twice. */
+ * A copy of several files is one state of the database when the WAL did not begin anew meanwhile: until then every
+ * page that a checkpoint moves into the database is in the WAL too, so that a page that was copied half old, half new
+ * is covered by the WAL's. So the WAL that was read before the database has to be the beginning of the one read
+ * afterwards (https://sqlite.org/walformat.html: a WAL that begins anew has other salts in its header). Without a WAL
+ * the database itself has to be the same when read twice. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -44,8 +44,10 @@ static bool starts_with(const bytes *whole, const bytes *start)
     return start->size <= whole->size && (start->size == 0 || memcmp(whole->data, start->data, start->size) == 0);
 }
 
-/* The whole of location + suffix; a side file that is not there has no bytes. MM_CHANGED: it changed while it was read. */
-static mm_status read_whole(const char *location, const char *suffix, const mm_options *options, bytes *out, mm_error *err)
+/* The whole of location + suffix; a side file that is not there has no bytes. MM_CHANGED: it changed while it was
+ * read. */
+static mm_status read_whole(const char *location, const char *suffix, const mm_options *options, bytes *out,
+                            mm_error *err)
 {
     mm_input *input = NULL;
     char *name = mm_format("%s%s", location, suffix);
@@ -209,7 +211,8 @@ static mm_status numbers_from(const reading *r, sqlite3_stmt *stmt, int column, 
     return status;
 }
 
-static const char *const table_columns[] = {"table_id", "owner_table", "partition_tag", "state", "dimension", "metric_type",
+static const char *const table_columns[] = {"table_id", "owner_table", "partition_tag", "state", "dimension",
+                                            "metric_type",
                                             "created_on", "flag", "index_file_size", "engine_type", "index_params"};
 #define TABLE_NEEDED 6 /* of these, the first ones; others came or went between releases */
 
@@ -237,7 +240,8 @@ static const char *const file_columns[] = {"table_id", "segment_id", "file_type"
 static mm_status take_file(const reading *r, sqlite3_stmt *stmt)
 {
     mm_milvus1x_file_row row = {.table_id = NULL};
-    int64_t *const numbers[] = {&row.file_type, &row.engine_type, &row.file_size, &row.row_count, &row.updated, &row.created};
+    int64_t *const numbers[] = {&row.file_type, &row.engine_type, &row.file_size, &row.row_count, &row.updated,
+                                &row.created};
     mm_status status = text_at(r, stmt, 0, &row.table_id);
     if (status == MM_OK)
         status = text_at(r, stmt, 1, &row.segment_id);
@@ -247,12 +251,13 @@ static mm_status take_file(const reading *r, sqlite3_stmt *stmt)
 }
 
 /* "SELECT a, b, NULL FROM table": NULL in the place of a column that this release's table does not have. */
-static mm_status select_columns(const reading *r, const char *table, const char *const *columns, size_t count, size_t needed,
-                                mm_buffer *sql)
+static mm_status select_columns(const reading *r, const char *table, const char *const *columns, size_t count,
+                                size_t needed, mm_buffer *sql)
 {
     mm_status status = MM_OK;
     for (size_t i = 0; status == MM_OK && i < count; i++) {
-        bool there = sqlite3_table_column_metadata(r->db, "main", table, columns[i], NULL, NULL, NULL, NULL, NULL) == SQLITE_OK;
+        int rc = sqlite3_table_column_metadata(r->db, "main", table, columns[i], NULL, NULL, NULL, NULL, NULL);
+        bool there = rc == SQLITE_OK;
         if (!there && i < needed)
             status = mm_error_set(r->err, MM_DATA, "%s: table %s has no column %s: it is not of a Milvus 0.9 to 1.x",
                                   r->meta->name, table, columns[i]);
@@ -284,16 +289,18 @@ static mm_status each_row(const reading *r, const char *table, const char *const
 static mm_status check_kind(const reading *r)
 {
     bool ours = false, newer = false, whole = false;
-    mm_status status = ask(r, "SELECT count(*) = 2 FROM sqlite_master WHERE type = 'table' AND name IN ('Tables', 'TableFiles') "
-                              "AND sql NOT LIKE 'CREATE VIRTUAL%'", &ours);
+    mm_status status = ask(r, "SELECT count(*) = 2 FROM sqlite_master WHERE type = 'table' AND"
+                              " name IN ('Tables', 'TableFiles') AND sql NOT LIKE 'CREATE VIRTUAL%'", &ours);
     if (status == MM_OK)
         status = ask(r, "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND lower(name) IN "
                         "('collectioncommits', 'segmentcommits', 'schemacommits')", &newer);
     if (status == MM_OK && !ours && newer)
-        return mm_error_set(r->err, MM_DATA, "%s: this is the metadata of Milvus 0.11, whose files are laid out otherwise; "
+        return mm_error_set(r->err, MM_DATA,
+                            "%s: this is the metadata of Milvus 0.11, whose files are laid out otherwise; "
                             "Milvus 0.9, 0.10 and 1.x are read", r->meta->name);
     if (status == MM_OK && !ours)
-        return mm_error_set(r->err, MM_DATA, "%s: it has no tables `Tables` and `TableFiles`: no metadata of Milvus 0.9 to 1.x",
+        return mm_error_set(r->err, MM_DATA,
+                            "%s: it has no tables `Tables` and `TableFiles`: no metadata of Milvus 0.9 to 1.x",
                             r->meta->name);
     if (status == MM_OK)
         status = ask(r, "PRAGMA quick_check(1)", &whole);
@@ -332,7 +339,8 @@ static mm_status open_copy(const char *folder, mm_milvus1x_meta *meta, mm_error 
     return status;
 }
 
-mm_status mm_milvus1x_meta_sqlite(const char *location, const mm_options *options, mm_milvus1x_meta *meta, mm_error *err)
+mm_status mm_milvus1x_meta_sqlite(const char *location, const mm_options *options, mm_milvus1x_meta *meta,
+                                  mm_error *err)
 {
     files copy = {{NULL, 0}, {NULL, 0}, {NULL, 0}};
     const char *temporary = getenv("TMPDIR");

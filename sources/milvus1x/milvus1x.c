@@ -115,7 +115,8 @@ static mm_status read_options(mm_source *source, const mm_options *values, mm_er
                             "source.mysql and source.tables say where its parts are");
     if (source->extent_bytes == 0)
         return mm_error_set(err, MM_CONFIG, "source.extent_bytes: 0 bytes hold no row");
-    if (source->id_field[0] == '\0' || source->vector_field[0] == '\0' || strcmp(source->id_field, source->vector_field) == 0)
+    if (source->id_field[0] == '\0' || source->vector_field[0] == '\0' ||
+        strcmp(source->id_field, source->vector_field) == 0)
         return mm_error_set(err, MM_CONFIG, "source.id_field and source.vector_field: two different names are wanted");
     return where->root_count == 0 ? default_roots(source, err) : MM_OK;
 }
@@ -215,7 +216,8 @@ static mm_status find_entry(mm_source *source, uint32_t number, const entry **ou
     if (status != MM_OK)
         return status;
     if (number >= source->meta.collection_count)
-        return mm_error_set(err, MM_CHANGED, "there are %zu collections, and the plan has more", source->meta.collection_count);
+        return mm_error_set(err, MM_CHANGED, "there are %zu collections, and the plan has more",
+                            source->meta.collection_count);
     const entry *e = &source->entries[number];
     if (e->status != MM_OK)
         return mm_error_set(err, e->status, "collection `%s`: %s", e->content.collection->name, e->why);
@@ -225,7 +227,8 @@ static mm_status find_entry(mm_source *source, uint32_t number, const entry **ou
 
 /* --- describing ------------------------------------------------------------------------------------------------- */
 
-static mm_status describe_entry(const mm_source *source, const entry *e, mm_arena *arena, mm_collection *out, mm_error *err)
+static mm_status describe_entry(const mm_source *source, const entry *e, mm_arena *arena, mm_collection *out,
+                                mm_error *err)
 {
     const mm_milvus1x_collection *c = e->content.collection;
     mm_status status = fill_schema(source, c, arena, &out->schema, err);
@@ -358,12 +361,14 @@ static void tell_left_out(const mm_source *source, const entry *e)
     for (size_t i = 0; i < source->meta.unfinished_count; i++) {
         const mm_milvus1x_unfinished *u = &source->meta.unfinished[i];
         if (strcmp(u->collection, name) == 0)
-            mm_log(MM_LOG_WARN, "%s, partition %s: segment %s is left out: it is not finished (file type %" PRId64 ", %s); its rows "
+            mm_log(MM_LOG_WARN,
+                   "%s, partition %s: segment %s is left out: it is not finished (file type %" PRId64 ", %s); its rows "
                    "are in other segments still, or only in the write-ahead log: flush, then stop Milvus", name, u->tag,
                    u->segment_id, u->file_type, mm_milvus1x_file_type_name(u->file_type));
     }
     if (e->content.without_deleted > 0)
-        mm_log(MM_LOG_WARN, "%s: %" PRIu64 " of %zu segments have no file deleted_docs: none of their rows is taken for deleted",
+        mm_log(MM_LOG_WARN,
+               "%s: %" PRIu64 " of %zu segments have no file deleted_docs: none of their rows is taken for deleted",
                name, e->content.without_deleted, e->content.count);
 }
 
@@ -381,13 +386,15 @@ typedef struct planning {
     uint32_t collection;
 } planning;
 
-static mm_status emit_extent(const planning *p, const mm_milvus1x_part *part, uint64_t first, uint64_t count, uint64_t live,
-                             mm_error *err)
+static mm_status emit_extent(const planning *p, const mm_milvus1x_part *part, uint64_t first, uint64_t count,
+                             uint64_t live, mm_error *err)
 {
     char spec[SPEC_MAX];
-    int size = snprintf(spec, sizeof(spec), "%s/%s %" PRIu64 " %" PRIu64, part->table_id, part->segment->segment_id, first, count);
+    int size = snprintf(spec, sizeof(spec), "%s/%s %" PRIu64 " %" PRIu64, part->table_id, part->segment->segment_id,
+                        first, count);
     mm_extent extent = {.collection = p->collection, .partition = part->partition, .rows = live,
-                        .bytes = live * (part->shape.row_bytes + sizeof(int64_t)), .spec = spec, .spec_size = (size_t)size};
+                        .bytes = live * (part->shape.row_bytes + sizeof(int64_t)), .spec = spec,
+                        .spec_size = (size_t)size};
     return p->emit(p->context, &extent, err);
 }
 
@@ -450,16 +457,18 @@ static mm_status parse_spec(const entry *e, const mm_extent *extent, extent_spec
     if (out->part != NULL && mm_add_u64(out->first, out->count, &last) && last <= out->part->shape.rows &&
         extent->rows <= out->count)
         return MM_OK;
-    return mm_error_set(err, MM_CHANGED, "collection `%s`: its segments are others than those of the plan (extent %.*s)",
+    return mm_error_set(err, MM_CHANGED,
+                        "collection `%s`: its segments are others than those of the plan (extent %.*s)",
                         e->content.collection->name, (int)(extent->spec_size < 200 ? extent->spec_size : 200),
                         (const char *)extent->spec);
 }
 
-static mm_status open_files(const mm_source *source, const extent_spec *spec, mm_read_mode mode, mm_milvus1x_rows_args *args,
-                            mm_error *err)
+static mm_status open_files(const mm_source *source, const extent_spec *spec, mm_read_mode mode,
+                            mm_milvus1x_rows_args *args, mm_error *err)
 {
     args->shape = spec->part->shape;
-    mm_status status = mm_milvus1x_open_deleted(&source->where, spec->part, spec->first, spec->count, &args->deleted, err);
+    mm_status status = mm_milvus1x_open_deleted(&source->where, spec->part, spec->first, spec->count, &args->deleted,
+                                                err);
     if (status == MM_OK)
         status = mm_milvus1x_open_file(&source->where, &spec->part->uid, &args->uid, err);
     if (status == MM_OK && mode == MM_READ_ALL)
@@ -467,8 +476,8 @@ static mm_status open_files(const mm_source *source, const extent_spec *spec, mm
     return status == MM_OK ? mm_milvus1x_shape_check(args->rv, args->uid, false, &args->shape, err) : status;
 }
 
-static mm_status source_read_open(mm_source *source, const mm_extent *extent, const mm_cursor *cursor, mm_read_mode mode,
-                                  mm_reader **out, mm_error *err)
+static mm_status source_read_open(mm_source *source, const mm_extent *extent, const mm_cursor *cursor,
+                                  mm_read_mode mode, mm_reader **out, mm_error *err)
 {
     const entry *e = NULL;
     extent_spec spec;
@@ -481,7 +490,8 @@ static mm_status source_read_open(mm_source *source, const mm_extent *extent, co
     args.schema = mode == MM_READ_KEYS ? e->keys : e->schema;
     status = open_files(source, &spec, mode, &args, err);
     if (status == MM_OK && args.deleted.count - args.deleted.deleted != extent->rows)
-        status = mm_error_set(err, MM_CHANGED, "%s: %" PRIu64 " rows of the extent are not deleted; the plan has %" PRIu64,
+        status = mm_error_set(err, MM_CHANGED,
+                              "%s: %" PRIu64 " rows of the extent are not deleted; the plan has %" PRIu64,
                               spec.part->folder, args.deleted.count - args.deleted.deleted, extent->rows);
     if (status == MM_OK)
         return mm_milvus1x_rows_open(&args, cursor != NULL ? cursor->row : 0, out, err);

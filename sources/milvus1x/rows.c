@@ -94,8 +94,8 @@ void mm_milvus1x_rows_close(mm_reader *r)
 }
 
 /* `count` rows of a file from row `at` of the range on. */
-static mm_status read_rows(const mm_reader *r, const mm_input *plain, const mm_input *ahead, uint64_t row_bytes, uint64_t at,
-                           uint64_t count, uint8_t *out, mm_error *err)
+static mm_status read_rows(const mm_reader *r, const mm_input *plain, const mm_input *ahead, uint64_t row_bytes,
+                           uint64_t at, uint64_t count, uint8_t *out, mm_error *err)
 {
     uint64_t offset = r->args.shape.head + (r->args.deleted.first + at) * row_bytes;
     return mm_input_read(ahead != NULL ? ahead : plain, offset, out, (size_t)(count * row_bytes), err);

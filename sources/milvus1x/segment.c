@@ -26,8 +26,10 @@ mm_status mm_milvus1x_shape_of(const char *name, uint64_t rv_size, uint64_t uid_
     bool headed = rows_with(MM_MILVUS1X_HEAD, rv_size, uid_size, row_bytes, &headed_rows);
     bool bare = rows_with(0, rv_size, uid_size, row_bytes, &bare_rows);
     if (!headed && !bare)
-        return mm_error_set(err, MM_DATA, "%s: %" PRIu64 " bytes of vectors and %" PRIu64 " of ids fit no number of rows of %"
-                            PRIu64 " bytes: a file is cut off or not of this segment", name, rv_size, uid_size, row_bytes);
+        return mm_error_set(err, MM_DATA,
+                            "%s: %" PRIu64 " bytes of vectors and %" PRIu64 " of ids fit no number of rows of %"
+                            PRIu64 " bytes: a file is cut off or not of this segment", name, rv_size, uid_size,
+                            row_bytes);
     *out = (mm_milvus1x_shape){.rows = headed ? headed_rows : bare_rows, .row_bytes = row_bytes,
                                .head = headed ? MM_MILVUS1X_HEAD : 0};
     return headed && bare ? MM_END : MM_OK;
@@ -54,7 +56,8 @@ static mm_status check_word(const mm_input *file, bool *right, mm_error *err)
     return status;
 }
 
-mm_status mm_milvus1x_shape_check(const mm_input *rv, const mm_input *uid, bool open, mm_milvus1x_shape *shape, mm_error *err)
+mm_status mm_milvus1x_shape_check(const mm_input *rv, const mm_input *uid, bool open, mm_milvus1x_shape *shape,
+                                  mm_error *err)
 {
     bool uid_right = false, rv_right = rv == NULL;
     if (shape->head == 0)
@@ -107,7 +110,8 @@ static mm_status mark(const mm_input *file, const int32_t *numbers, size_t count
 {
     for (size_t i = 0; i < count; i++) {
         if (numbers[i] < 0 || (uint64_t)numbers[i] >= rows)
-            return mm_error_set(err, MM_DATA, "%s: byte %" PRIu64 ": row %" PRId32 " is deleted, and the segment has %" PRIu64
+            return mm_error_set(err, MM_DATA,
+                                "%s: byte %" PRIu64 ": row %" PRId32 " is deleted, and the segment has %" PRIu64
                                 " rows", file->name, at + i * sizeof(*numbers), numbers[i], rows);
         uint64_t row = (uint64_t)numbers[i] - out->first;
         if ((uint64_t)numbers[i] < out->first || row >= out->count || is_deleted(out, row))
@@ -123,8 +127,8 @@ static mm_status check_deleted(const mm_input *file, const mm_milvus1x_shape *sh
     bool right = shape->head == 0;
     mm_status status = MM_OK;
     if (file->size < shape->head || (file->size - shape->head) % sizeof(int32_t) != 0)
-        return mm_error_set(err, MM_DATA, "%s: %" PRIu64 " bytes are no list of deleted rows: the file is cut off", file->name,
-                            file->size);
+        return mm_error_set(err, MM_DATA, "%s: %" PRIu64 " bytes are no list of deleted rows: the file is cut off",
+                            file->name, file->size);
     if (!right)
         status = check_word(file, &right, err);
     return status == MM_OK && !right ? MM_DATA : status;

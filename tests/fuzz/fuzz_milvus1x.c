@@ -74,7 +74,8 @@ static void run_segment(uint8_t how, const uint8_t *data, size_t size)
     mm_error err = MM_ERROR_INIT;
     uint64_t row_bytes = 1 + (how >> 1 & 7);
     fields[1].dim = (uint32_t)row_bytes * 8;
-    mm_milvus1x_rows_args args = {.rv = take_input("rv", &data, &size), .uid = take_input("uid", &data, &size), .schema = &all};
+    mm_milvus1x_rows_args args = {.rv = take_input("rv", &data, &size), .uid = take_input("uid", &data, &size),
+                                  .schema = &all};
     mm_input *deleted = take_input("deleted_docs", &data, &size);
     mm_status status = mm_milvus1x_shape_of("segment", args.rv->size, args.uid->size, row_bytes, &args.shape, &err);
     if (status == MM_OK || status == MM_END)
@@ -95,7 +96,8 @@ static void run_segment(uint8_t how, const uint8_t *data, size_t size)
 static void write_file(const char *path, const mm_input *input)
 {
     FILE *file = fopen(path, "wb");
-    if (file == NULL || (input->size > 0 && fwrite(input->map, 1, input->size, file) != input->size) || fclose(file) != 0)
+    if (file == NULL || (input->size > 0 && fwrite(input->map, 1, input->size, file) != input->size) ||
+        fclose(file) != 0)
         abort();
 }
 

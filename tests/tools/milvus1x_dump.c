@@ -67,7 +67,8 @@ static mm_status put_source(dump *d, mm_error *err)
         const mm_collection *c = &catalog.collections[i];
         fprintf(d->out, "C ");
         put_hex(d->out, c->schema.name, strlen(c->schema.name));
-        fprintf(d->out, " %" PRIu32 " %d\n", c->schema.fields[1].dim, c->schema.fields[1].type == MM_TYPE_BINARY_VECTOR);
+        fprintf(d->out, " %" PRIu32 " %d\n", c->schema.fields[1].dim,
+                c->schema.fields[1].type == MM_TYPE_BINARY_VECTOR);
         for (size_t p = 0; p < c->partition_count; p++) {
             fprintf(d->out, "P ");
             put_hex(d->out, c->partitions[p], strlen(c->partitions[p]));
@@ -76,7 +77,8 @@ static mm_status put_source(dump *d, mm_error *err)
         uint64_t before = d->rows;
         status = mm_source_milvus1x.plan(d->source, i, put_extent, d, err);
         if (status == MM_OK && d->rows - before != c->rows)
-            status = mm_error_set(err, MM_BUG, "a collection of %" PRIu64 " rows gave %" PRIu64, c->rows, d->rows - before);
+            status = mm_error_set(err, MM_BUG, "a collection of %" PRIu64 " rows gave %" PRIu64, c->rows,
+                                  d->rows - before);
     }
     mm_catalog_free(&catalog);
     return status;
@@ -90,7 +92,8 @@ static mm_status put_folder(const char *folder, dump *d, mm_error *err)
         abort();
     bool json = access(meta + strlen("meta="), F_OK) == 0;
     const char *pairs[] = {path, "extent_bytes=1KiB", json ? meta : NULL, NULL};
-    mm_status status = mm_options_make(mm_source_milvus1x.options, mm_source_milvus1x.option_count, pairs, &options, err);
+    mm_status status = mm_options_make(mm_source_milvus1x.options, mm_source_milvus1x.option_count, pairs, &options,
+                                       err);
     if (status == MM_OK)
         status = mm_source_milvus1x.open(options, &d->source, err);
     if (status == MM_OK)

@@ -1,5 +1,5 @@
-/* The segment reader and the sense of the metadata: every combination of batch sizes, cursors and deleted rows gives the
- * rows that the bytes have; what fits no segment is told with its byte; tables and files become collections. */
+/* The segment reader and the sense of the metadata: every combination of batch sizes, cursors and deleted rows gives
+ * the rows that the bytes have; what fits no segment is told with its byte; tables and files become collections. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -95,8 +95,8 @@ static bool is_deleted(const int32_t *deleted, size_t count, uint64_t row)
 }
 
 /* Reads [first, first + count) from its live row `skip` on and compares with the bytes. */
-static void check_rows(const made *m, const int32_t *deleted, size_t deleted_count, uint64_t first, uint64_t count, uint64_t skip,
-                       size_t max_rows, size_t max_bytes, bool keys_only)
+static void check_rows(const made *m, const int32_t *deleted, size_t deleted_count, uint64_t first, uint64_t count,
+                       uint64_t skip, size_t max_rows, size_t max_bytes, bool keys_only)
 {
     mm_error err = MM_ERROR_INIT;
     mm_batch batch = {.arena = MM_ARENA_INIT};
@@ -139,7 +139,8 @@ static void every_batch_size_cursor_and_range_gives_the_live_rows(void **state)
     const size_t counts[] = {0, 1, 5, 70, 220};
     for (size_t c = 0; c < MM_COUNT(counts); c++) {
         for (size_t i = 0; i < counts[c]; i++) /* some twice, in no order; the first, the last, and runs of them */
-            deleted[i] = i == 0 ? ROWS - 1 : i == 1 ? 0 : i % 3 == 0 ? deleted[i - 1] : (int32_t)((i * 89 + i / 7) % ROWS);
+            deleted[i] = i == 0 ? ROWS - 1 : i == 1 ? 0 : i % 3 == 0 ? deleted[i - 1]
+                : (int32_t)((i * 89 + i / 7) % ROWS);
         for (int bare = 0; bare < 2; bare++) {
             made m = make(ROWS, deleted, counts[c], bare != 0);
             const uint64_t ranges[][2] = {{0, ROWS}, {0, 1}, {1, 64}, {63, 130}, {299, 1}, {17, 0}};
@@ -165,8 +166,8 @@ static void a_cursor_behind_the_last_row_is_refused(void **state)
     mm_error err = MM_ERROR_INIT;
     mm_reader *reader = NULL;
     made m = make(10, NULL, 0, false);
-    mm_milvus1x_rows_args args = {.rv = input_of("rv", &m.rv), .uid = input_of("uid", &m.uid), .shape = shape_of(&m, &err),
-                                  .schema = &all, .deleted = {.count = 10}};
+    mm_milvus1x_rows_args args = {.rv = input_of("rv", &m.rv), .uid = input_of("uid", &m.uid),
+                                  .shape = shape_of(&m, &err), .schema = &all, .deleted = {.count = 10}};
     assert_int_equal(mm_milvus1x_rows_open(&args, 11, &reader, &err), MM_DATA);
     assert_non_null(strstr(err.text, "cursor is at row 11 of an extent of 10"));
     unmake(&m);
@@ -187,7 +188,8 @@ static void sizes_alone_say_which_form_a_segment_has(void **state)
     assert_int_equal(mm_milvus1x_shape_of("s", 8, 8, 12, &shape, &err), MM_OK);
     assert_int_equal(shape.rows, 0);
     assert_int_equal(mm_milvus1x_shape_of("s", 8 + 5 * 8, 8 + 5 * 8, 8, &shape, &err), MM_END);
-    const uint64_t wrong[][2] = {{0, 8}, {8, 0}, {68, 47}, {67, 48}, {68, 56}, {80, 48}, {UINT64_MAX, UINT64_MAX - 7}, {7, 7}};
+    const uint64_t wrong[][2] = {{0, 8}, {8, 0}, {68, 47}, {67, 48}, {68, 56}, {80, 48}, {UINT64_MAX, UINT64_MAX - 7},
+                                 {7, 7}};
     for (size_t i = 0; i < MM_COUNT(wrong); i++) {
         assert_int_equal(mm_milvus1x_shape_of("the/folder", wrong[i][0], wrong[i][1], 12, &shape, &err), MM_DATA);
         assert_non_null(strstr(err.text, "the/folder"));
@@ -361,7 +363,8 @@ static void metadata_that_cannot_be_is_refused(void **state)
         mm_milvus1x_meta meta = MM_MILVUS1X_META_INIT;
         meta.name = "test";
         assert_int_equal(mm_milvus1x_meta_table(&meta, &(mm_milvus1x_table_row){.table_id = names[i]}, &err), MM_DATA);
-        assert_int_equal(mm_milvus1x_meta_file(&meta, &(mm_milvus1x_file_row){.table_id = "a", .segment_id = names[i]}, &err),
+        assert_int_equal(mm_milvus1x_meta_file(&meta, &(mm_milvus1x_file_row){.table_id = "a", .segment_id = names[i]},
+                                               &err),
                          MM_DATA);
         mm_milvus1x_meta_free(&meta);
     }
