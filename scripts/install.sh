@@ -15,7 +15,7 @@ requirements=scripts/requirements.txt
 case $kind in
 build) ;;
 test)
-    packages="$packages libcmocka-dev openssl clang libclang-rt-14-dev mariadb-server-core mariadb-client-core
+    packages="$packages libcmocka-dev libsimdjson-dev openssl clang libclang-rt-14-dev mariadb-server-core mariadb-client-core
               maven openjdk-17-jre-headless"
     requirements=scripts/requirements-test.txt
     ;;

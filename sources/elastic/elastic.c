@@ -32,7 +32,7 @@ static const mm_option options[] = {
     {.name = "dates", .type = MM_OPT_ENUM, .choices = "epoch|text", .default_value = "epoch", .decides = true,
      .help = "date and date_nanos as Int64 (milliseconds, nanoseconds), or as they were written"},
     {.name = "geo", .type = MM_OPT_ENUM, .choices = "json|wkt", .default_value = "json", .decides = true,
-     .help = "geo_point and geo_shape as JSON, or as WKT in a VarChar"},
+     .help = "geo_point as JSON, or as WKT in a VarChar"},
     {.name = "arrays", .type = MM_OPT_ENUM, .choices = "json|array", .default_value = "json", .decides = true,
      .help = "fields with several values as JSON or as Array"},
     {.name = "nulls", .type = MM_OPT_ENUM, .choices = "auto|nullable|default|reject", .default_value = "auto",

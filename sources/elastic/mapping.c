@@ -89,7 +89,7 @@ static mm_status add(builder *b, const mm_field *field, const mm_elastic_field *
     if (name == NULL)
         return no_memory(err);
     if (b->count == FIELDS_MAX)
-        return mm_error_set(err, MM_CONFIG, "more than %d fields; say which in source.fields", FIELDS_MAX);
+        return mm_error_set(err, MM_CONFIG, "more than %d fields; say which in source.include", FIELDS_MAX);
     for (size_t i = 0; i < b->count; i++)
         if (strcmp(b->fields[i].name, name) == 0)
             return mm_error_set(err, MM_CONFIG,
@@ -338,7 +338,7 @@ static mm_status check_names(const builder *b, mm_error *err)
         for (size_t f = 0; f < b->count && !found; f++)
             found = meant(&b->choice->include[i], 1, b->how[f].path);
         if (!found)
-            return mm_error_set(err, MM_CONFIG, "source.fields: `%s` names nothing in the mapping",
+            return mm_error_set(err, MM_CONFIG, "source.include: `%s` names nothing in the mapping",
                                 b->choice->include[i]);
     }
     return MM_OK;

@@ -170,7 +170,7 @@ static void names_and_patterns_choose_fields(void **state)
         {TREE, "m JSON\n", NULL, {.include = object, .include_count = 1}},
         {TREE, "o_v FloatVector(2) COSINE\no_t VarChar(65535)\no_q JSON\n", NULL, {.include = vector, .include_count = 1}},
         {TREE, "title VarChar(65535)\nm JSON\n_2nd_name Int64\n", NULL, {.exclude = whole, .exclude_count = 1}},
-        {TREE, "! source.fields: `titel` names nothing", NULL, {.include = wrong, .include_count = 1}},
+        {TREE, "! source.include: `titel` names nothing", NULL, {.include = wrong, .include_count = 1}},
         {TREE, "title VarChar(65535)\nm JSON\n_2nd_name Int64\nextra VarChar(10)\n", NULL,
          {.types = types, .type_count = 2, .exclude = whole, .exclude_count = 1}},
         {TREE, "title VarChar(65535)\nm_a VarChar(65535)\nm_n_x VarChar(20) nullable\n_2nd_name Int64\n", NULL,
