@@ -30,7 +30,7 @@ struct mm_source {
     bool prepared;
     mm_milvus1x_meta meta;
     entry *entries; /* as meta.collections */
-    /* The metadata as it was last looked at, for fingerprints. */
+    pthread_mutex_t now_lock; /* guards the metadata as it was last looked at, for fingerprints; readers do not wait */
     mm_milvus1x_meta now;
     char *now_identity; /* NULL: look again */
 };
@@ -70,6 +70,7 @@ static void source_close(mm_source *source)
     free(source->now_identity);
     mm_arena_free(&source->arena);
     pthread_mutex_destroy(&source->lock);
+    pthread_mutex_destroy(&source->now_lock);
     free(source);
 }
 
@@ -127,6 +128,7 @@ static mm_status source_open(const mm_options *values, mm_source **out, mm_error
     if (source == NULL)
         return no_memory(err);
     pthread_mutex_init(&source->lock, NULL);
+    pthread_mutex_init(&source->now_lock, NULL);
     mm_status status = read_options(source, values, err);
     if (status != MM_OK) {
         source_close(source);
@@ -275,7 +277,7 @@ static mm_status source_describe(mm_source *source, mm_catalog *out, mm_error *e
 
 /* --- fingerprints ----------------------------------------------------------------------------------------------- */
 
-/* With the lock held: the metadata as it is now, read again only where its file is another one. */
+/* With now_lock held: the metadata as it is now, read again only where its file is another one. */
 static mm_status look_again(mm_source *source, mm_error *err)
 {
     mm_buffer identity = MM_BUFFER_INIT;
@@ -347,9 +349,9 @@ static mm_status source_fingerprint(mm_source *source, uint32_t collection, char
     mm_status status = find_entry(source, collection, &e, err);
     if (status != MM_OK)
         return status;
-    pthread_mutex_lock(&source->lock);
+    pthread_mutex_lock(&source->now_lock);
     status = fingerprint_locked(source, e->content.collection->name, out, err);
-    pthread_mutex_unlock(&source->lock);
+    pthread_mutex_unlock(&source->now_lock);
     return status;
 }
 
