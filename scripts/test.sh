@@ -21,15 +21,17 @@ step() {
     name=$1
     shift
     echo "== $name" >&2
-    if ! "$@" >"$results/log" 2>&1; then
-        tail -n 60 "$results/log" >&2
+    log=$results/log-$(echo "$name" | tr ' ' '-')
+    if ! "$@" >"$log" 2>&1; then
+        tail -n 60 "$log" >&2
         echo "$name" >>"$results/failed"
         return 1
     fi
 }
 
+# build PRESET [TARGET]
 build() {
-    cmake --preset "$1" -DMM_TEST_PYTHON="$python" && cmake --build "build/$1" -j "$jobs"
+    cmake --preset "$1" -DMM_TEST_PYTHON="$python" && cmake --build "build/$1" -j "$jobs" --target "${2:-all}"
 }
 
 # tests PRESET NAME JOBS ctest-selection…
@@ -69,10 +71,15 @@ if [ -z "$quick" ]; then
         tests tsan tsan "$jobs" -L unit -E "test_store_(faults|powerloss)" # those two are long and have one thread
         tests tsan tsan-pipeline 1 -R 'integration\.test_(duplicates|jobs_lite)$'
     fi
-    if step "build fuzz" build fuzz; then
+    if step "build fuzz" build fuzz fuzzers; then
+        running=0
         for target in build/fuzz/tests/fuzz_*; do
-            [ -x "$target" ] && [ -f "$target" ] && step "fuzz $(basename "$target")" fuzz "$target"
+            [ -x "$target" ] && [ -f "$target" ] || continue
+            step "fuzz $(basename "$target")" fuzz "$target" &
+            running=$((running + 1))
+            [ $((running % jobs)) -ne 0 ] || wait
         done
+        wait
     fi
 fi
 "$python" tests/totals.py "$results"
