@@ -12,7 +12,8 @@ __extension__ typedef unsigned __int128 u128;
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "eight digits are read as one little-endian word");
 
-/* Bytes that the loop may look at from a number's first one on: a sign, 10 digits, a point, three words, an exponent. */
+/* Bytes that the loop may look at from a number's first one on: a sign, 10 digits, a point, three
+ * words, an exponent. */
 #define MARGIN 64
 
 static const uint64_t tens[] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000};
@@ -79,7 +80,7 @@ static inline bool fraction(const uint8_t **at, uint64_t *value, int *places)
         *places += (int)count;
         *at += count;
     }
-    return count < 8;
+    return true;
 }
 
 static inline bool exponent_of(const uint8_t **at, int *q)

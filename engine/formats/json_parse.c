@@ -90,7 +90,8 @@ static inline __attribute__((always_inline)) const uint8_t *plain_run(const uint
     return at;
 }
 
-/* The usual string, without escapes and in ASCII, that begins at `at`. False: nothing was read, the long way tells why. */
+/* The usual string, without escapes and in ASCII, that begins at `at`. False: nothing was read, the long way tells
+ * why. */
 static bool quick_string(mm_json *json, const uint8_t *at, const char **text, size_t *size)
 {
     bool wide = false;

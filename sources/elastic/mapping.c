@@ -210,7 +210,8 @@ static mm_status choose_one(builder *b, mm_elastic_node *node, const char *path,
         return mm_error_set(err, MM_CONFIG,
                             "`%s` is nested, and %s: say source.explode: %s (each of its objects becomes an entity), "
                             "source.types: [\"%s JSON\"], or leave it out with source.exclude",
-                            path, vector ? "holds a vector, of which a document may have many" : "a field of it is wanted",
+                            path,
+                            vector ? "holds a vector, of which a document may have many" : "a field of it is wanted",
                             path, path);
     if (vector || named) {
         mm_buffer_printf(&b->lost, "%s: object becomes fields of their own, since %s\n", path,
@@ -332,7 +333,8 @@ static mm_status check_names(const builder *b, mm_error *err)
 {
     for (size_t i = 0; i < b->types->field_count; i++)
         if (!b->used[i])
-            return mm_error_set(err, MM_CONFIG, "source.types: `%s` is no field that is read", b->types->fields[i].name);
+            return mm_error_set(err, MM_CONFIG, "source.types: `%s` is no field that is read",
+                                b->types->fields[i].name);
     for (size_t i = 0; i < b->choice->include_count; i++) {
         bool found = false;
         for (size_t f = 0; f < b->count && !found; f++)
@@ -369,7 +371,8 @@ static mm_status prepare(builder *b, const char *const *mappings, size_t mapping
     if (node == NULL)
         return no_memory(err);
     if (node->first == NULL || node->type == NULL)
-        return mm_error_set(err, MM_CONFIG, "source.explode: `%s` is no nested field of the mapping", b->choice->explode);
+        return mm_error_set(err, MM_CONFIG, "source.explode: `%s` is no nested field of the mapping",
+                            b->choice->explode);
     node->explode = true;
     b->tree->explode = node;
     return MM_OK;

@@ -293,8 +293,8 @@ static mm_status read_mappings(tree *t, mm_elastic_node *root, mm_error *err)
         } else if (is(key, size, "_source")) {
             status = mm_json_skip(&t->json, &text, &size, err);
             if (status == MM_OK && memmem(text, size, "\"enabled\":false", 15) != NULL)
-                return mm_error_set(err, MM_CONFIG, "%s: the index does not store _source: its documents cannot be read",
-                                    t->index);
+                return mm_error_set(err, MM_CONFIG,
+                                    "%s: the index does not store _source: its documents cannot be read", t->index);
         } else {
             status = skip(&t->json, err);
         }

@@ -19,15 +19,19 @@ static const struct {
     {"integer", MM_ELASTIC_INTEGER, MM_TYPE_INT32, NULL},
     {"short", MM_ELASTIC_INTEGER, MM_TYPE_INT16, NULL},
     {"byte", MM_ELASTIC_INTEGER, MM_TYPE_INT8, NULL},
-    {"unsigned_long", MM_ELASTIC_INTEGER, MM_TYPE_INT64, "becomes Int64; a value above 9223372036854775807 is a reject"},
-    {"half_float", MM_ELASTIC_NUMBER, MM_TYPE_FLOAT, "becomes Float, with the value of _source, not rounded to 16 bits"},
+    {"unsigned_long", MM_ELASTIC_INTEGER, MM_TYPE_INT64,
+     "becomes Int64; a value above 9223372036854775807 is a reject"},
+    {"half_float", MM_ELASTIC_NUMBER, MM_TYPE_FLOAT,
+     "becomes Float, with the value of _source, not rounded to 16 bits"},
     {"float", MM_ELASTIC_NUMBER, MM_TYPE_FLOAT, NULL},
     {"double", MM_ELASTIC_NUMBER, MM_TYPE_DOUBLE, NULL},
-    {"scaled_float", MM_ELASTIC_NUMBER, MM_TYPE_DOUBLE, "becomes Double, with the value of _source, not the scaled one"},
+    {"scaled_float", MM_ELASTIC_NUMBER, MM_TYPE_DOUBLE,
+     "becomes Double, with the value of _source, not the scaled one"},
     {"rank_feature", MM_ELASTIC_NUMBER, MM_TYPE_FLOAT, "becomes Float: a number, no ranking"},
     {"boolean", MM_ELASTIC_BOOL, MM_TYPE_BOOL, NULL},
     {"date", MM_ELASTIC_DATE, MM_TYPE_INT64, "becomes Int64, milliseconds since 1970 (dates: text keeps the text)"},
-    {"date_nanos", MM_ELASTIC_DATE, MM_TYPE_INT64, "becomes Int64, nanoseconds since 1970 (dates: text keeps the text)"},
+    {"date_nanos", MM_ELASTIC_DATE, MM_TYPE_INT64,
+     "becomes Int64, nanoseconds since 1970 (dates: text keeps the text)"},
     {"keyword", MM_ELASTIC_TEXT, MM_TYPE_VARCHAR, NULL},
     {"constant_keyword", MM_ELASTIC_TEXT, MM_TYPE_VARCHAR, NULL},
     {"wildcard", MM_ELASTIC_TEXT, MM_TYPE_VARCHAR, NULL},
@@ -43,7 +47,8 @@ static const struct {
     {"ip", MM_ELASTIC_TEXT, MM_TYPE_VARCHAR, "becomes VarChar: no ranges of addresses"},
     {"version", MM_ELASTIC_TEXT, MM_TYPE_VARCHAR, "becomes VarChar: ordered as text, not as versions"},
     {"binary", MM_ELASTIC_TEXT, MM_TYPE_VARCHAR, "becomes VarChar: base64 as it stands there"},
-    {"geo_point", MM_ELASTIC_POINT, MM_TYPE_VARCHAR, "becomes VarChar, WKT: no distances (types: Geometry where Milvus has it)"},
+    {"geo_point", MM_ELASTIC_POINT, MM_TYPE_VARCHAR,
+     "becomes VarChar, WKT: no distances (types: Geometry where Milvus has it)"},
     {"dense_vector", MM_ELASTIC_DENSE, MM_TYPE_FLOAT_VECTOR, NULL},
     {"knn_vector", MM_ELASTIC_DENSE, MM_TYPE_FLOAT_VECTOR, NULL},
     {"sparse_vector", MM_ELASTIC_SPARSE, MM_TYPE_SPARSE_FLOAT_VECTOR,
@@ -122,7 +127,8 @@ static mm_status dense(mm_arena *arena, const mm_elastic_node *node, const char 
         field->type = natural;
         field->dim = (uint32_t)dims;
         if (bytes)
-            lose(lost, path, node->type, "of bytes becomes Int8Vector, which Milvus has from 2.6 on (types: FloatVector)");
+            lose(lost, path, node->type,
+                 "of bytes becomes Int8Vector, which Milvus has from 2.6 on (types: FloatVector)");
     }
     if (dims == 0 && !given)
         return mm_error_set(err, MM_CONFIG,
@@ -135,7 +141,8 @@ static mm_status dense(mm_arena *arena, const mm_elastic_node *node, const char 
     if (bits != (field->type == MM_TYPE_BINARY_VECTOR) || (bits && field->dim % 8 != 0))
         return mm_error_set(err, MM_CONFIG, "%s: a vector of %u %s cannot become %s", path, field->dim,
                             bits ? "bits" : "numbers", mm_type_name(field->type));
-    bool half = field->type == MM_TYPE_FLOAT16_VECTOR || (field->type == MM_TYPE_BFLOAT16_VECTOR && natural != field->type);
+    bool half = field->type == MM_TYPE_FLOAT16_VECTOR ||
+                (field->type == MM_TYPE_BFLOAT16_VECTOR && natural != field->type);
     if (half)
         lose(lost, path, node->type, "is rounded to 16-bit floats");
     how->kind = bits ? MM_ELASTIC_BITS : MM_ELASTIC_DENSE;

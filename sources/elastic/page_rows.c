@@ -195,6 +195,8 @@ static void set_beside(mm_elastic_rows_out *r, const mm_elastic_hit *hit, const 
 static void set_default(mm_elastic_cell *cell, size_t row)
 {
     const char *text = cell->how->text != NULL ? cell->how->text : "";
+    if (cell->width == 0) /* an object of the same document may have put it there already */
+        cell->bytes.size = (size_t)cell->column->offsets[row];
     if (cell->width > 0)
         memset(cell->column->values + row * cell->width, 0, cell->width);
     else if (cell->how->kind == MM_ELASTIC_JSON)
@@ -536,7 +538,8 @@ mm_status mm_elastic_rows_add(mm_elastic_rows_out *r, mm_json *json, const mm_el
     if (status == MM_OK && (count == 0 || many)) {
         reject(r, r->tree->explode_path, count == 0 ? "the document has no such object" : "too many objects");
         status = add_reject(r, &hit->id, err);
-    } else if (status == MM_OK && (count > r->capacity - r->rows || (r->covered > 0 && count > r->limit - r->covered))) {
+    } else if (status == MM_OK &&
+               (count > r->capacity - r->rows || (r->covered > 0 && count > r->limit - r->covered))) {
         *needed = count;
         status = MM_END;
     } else if (status == MM_OK) {

@@ -395,9 +395,9 @@ static mm_status unwrap(mm_json *json, mm_elastic_cell *cell, size_t row, bool *
             status = mm_json_skip(json, &text, &size, err);
     }
     if (status == MM_OK && count > 1)
-        return mm_json_bad(json, begin, err, "an array of %zu values, where the sample had one: types: \"%s Array(…)\" or "
-                           "JSON",
-                           count, cell->how->path);
+        return mm_json_bad(json, begin, err,
+                           "an array of %zu values, where the sample had one: types: \"%s Array(…)\" or JSON", count,
+                           cell->how->path);
     *present = count == 1;
     return status;
 }

@@ -394,26 +394,32 @@ static void the_primary_key_is_the_id_its_hash_or_a_field(void **state)
 /* --- nested objects as rows ---------------------------------------------------------------------------------------- */
 
 #define PASSAGES                                                                                                      \
-    "{\"title\":{\"type\":\"keyword\"},\"p\":{\"type\":\"nested\",\"properties\":{\"v\":{\"type\":\"dense_vector\","     \
+    "{\"title\":{\"type\":\"keyword\"},\"y\":{\"type\":\"long\"},\"o\":{\"type\":\"object\"},"                            \
+    "\"p\":{\"type\":\"nested\",\"properties\":{\"v\":{\"type\":\"dense_vector\","                                        \
     "\"dims\":2},\"text\":{\"type\":\"text\"}}}}"
 
 static void nested_vectors_are_exploded(void **state)
 {
     (void)state;
     static const char *const sources[] = {
-        "{\"title\":\"T\",\"p\":[{\"v\":[1,2],\"text\":\"x\"},{\"v\":[3,4]},{\"text\":\"no vector\"}]}",
+        "{\"title\":\"T\",\"y\":7,\"p\":[{\"v\":[1,2],\"text\":\"x\"},{\"v\":[3,4]},{\"text\":\"no vector\"}]}",
         "{\"p\":{\"v\":[5,6],\"text\":\"y\"},\"title\":\"U\"}", "{\"title\":\"none\"}", "{\"p\":[]}",
-        "{\"title\":{\"bad\":1},\"p\":[{\"v\":[1,2]},{\"v\":[1,2]}]}", "{\"p\":[7,{\"v\":[7,8]}]}"};
+        "{\"title\":{\"bad\":1},\"p\":[{\"v\":[1,2]},{\"v\":[1,2]}]}", "{\"p\":[7,{\"v\":[7,8]}]}",
+        "{\"p\":[{},{},{\"v\":[8,9]},{\"v\":[9,9]}]}"};
     elastic_fixture f = {.arena = MM_ARENA_INIT};
     mm_elastic_choice choice = {.primary_key = "_id", .explode = "p", .nulls = "default"};
     mm_buffer answer = MM_BUFFER_INIT;
     static const char want[] =
-        "_id=a#0 _parent_id=a title=T p_v=[1,2] p_text=x\n_id=a#1 _parent_id=a title=T p_v=[3,4] p_text=\n"
+        "_id=a#0 _parent_id=a title=T y=7 o={} p_v=[1,2] p_text=x\n_id=a#1 _parent_id=a title=T y=7 o={} p_v=[3,4] p_text=\n"
         "! a#2 p_v: no value, or null (source.nulls says what becomes of that)\n"
-        "_id=b#0 _parent_id=b title=U p_v=[5,6] p_text=y\n! c p: the document has no such object\n"
+        "_id=b#0 _parent_id=b title=U y=0 o={} p_v=[5,6] p_text=y\n! c p: the document has no such object\n"
         "! d p: the document has no such object\n! e#0 title: a text is wanted, not an object\n"
         "! e#1 title: a text is wanted, not an object\n! f#0 p: is no object\n"
-        "_id=f#1 _parent_id=f title= p_v=[7,8] p_text=\n";
+        "_id=f#1 _parent_id=f title= y=0 o={} p_v=[7,8] p_text=\n"
+        "! g#0 p_v: no value, or null (source.nulls says what becomes of that)\n"
+        "! g#1 p_v: no value, or null (source.nulls says what becomes of that)\n"
+        "_id=g#2 _parent_id=g title= y=0 o={} p_v=[8,9] p_text=\n"
+        "_id=g#3 _parent_id=g title= y=0 o={} p_v=[9,9] p_text=\n";
     elastic_answer(&answer, sources, MM_COUNT(sources));
     assert_int_equal(elastic_fields(&f, PASSAGES, &choice, NULL), MM_OK);
     for (size_t most = 1; most < 8; most++) { /* a document with more rows than a batch is still given as a whole */
@@ -421,7 +427,8 @@ static void nested_vectors_are_exploded(void **state)
     }
     assert_string_equal(elastic_rows(&f, answer.data, answer.size, true, SIZE_MAX),
                         "_id=a#0\n_id=a#1\n_id=a#2\n_id=b#0\n! c p: the document has no such object\n"
-                        "! d p: the document has no such object\n_id=e#0\n_id=e#1\n! f#0 p: is no object\n_id=f#1\n");
+                        "! d p: the document has no such object\n_id=e#0\n_id=e#1\n! f#0 p: is no object\n_id=f#1\n_id=g#0\n"
+                        "_id=g#1\n_id=g#2\n_id=g#3\n");
     mm_buffer_free(&answer);
     elastic_close(&f);
 }
