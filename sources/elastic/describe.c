@@ -89,6 +89,8 @@ static mm_status build_fields(mm_source *source, mm_elastic_collection *c, const
     if (status == MM_OK)
         status = mm_elastic_fields_build(&source->arena, c->name, &choice, mappings, c->index_count,
                                          sample->body.data, sample->body.size, &c->fields, err);
+    if (status == MM_OK)
+        mm_elastic_memo_follow(source->memo, c->name, c->fields);
     mm_arena_free(&arena);
     return status;
 }

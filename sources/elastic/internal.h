@@ -118,11 +118,14 @@ void mm_elastic_query(const mm_source *source, const char *clause, mm_buffer *ou
 
 /* --- memo.c ------------------------------------------------------------------------------------------------------ */
 
-/* Appends a collection's fields as lines "path Type(…)", behind a line "=name". Nothing where they cannot be said so. */
+/* Appends a collection's fields as lines "path Type(…)", behind a line "=*name", or "=-name" where parts of documents are
+ * asked for. Nothing where they cannot be said so. */
 void mm_elastic_memo_write(const mm_elastic_collection *collection, const mm_elastic_choice *choice, mm_buffer *out);
 /* What the memo says of a collection, as the choice that leads to the same fields; as given where it says nothing. */
 mm_status mm_elastic_memo_choice(mm_arena *arena, const char *memo, const char *collection,
                                  const mm_elastic_choice *given, mm_elastic_choice *out, mm_error *err) MM_MUST_USE;
+/* Asks for whole documents where the memo says so. */
+void mm_elastic_memo_follow(const char *memo, const char *collection, mm_elastic_fields *fields);
 
 /* --- extent.c --------------------------------------------------------------------------------------------------- */
 

@@ -1,9 +1,12 @@
 /* What a sample decided (arrays, missing values, dims), kept for the processes that go on with the same plan: by then the
- * sample may be another one, and the mapping may have more fields. */
+ * sample may be another one, and the mapping may have more fields. Also whether documents are asked for whole: a server
+ * that picks parts of them writes them anew, and then an object's text is another one. */
 #include <string.h>
 
 #include "sources/elastic/fields.h"
 #include "sources/elastic/internal.h"
+
+enum { WHOLE = '*', PARTS = '-' };
 
 static void put_type(const mm_field *field, mm_buffer *out)
 {
@@ -26,7 +29,7 @@ void mm_elastic_memo_write(const mm_elastic_collection *c, const mm_elastic_choi
             return;
     if (choice->explode != NULL)
         return;
-    mm_buffer_printf(out, "=%s\n", c->name);
+    mm_buffer_printf(out, "=%c%s\n", tree->include == NULL ? WHOLE : PARTS, c->name);
     for (size_t i = 0; i < schema->field_count; i++) {
         if (tree->fields[i].kind <= MM_ELASTIC_ROUTING) /* beside _source: as the job says */
             continue;
@@ -35,13 +38,13 @@ void mm_elastic_memo_write(const mm_elastic_collection *c, const mm_elastic_choi
     }
 }
 
-/* The lines behind "=collection", up to the next such; NULL: there is none. */
+/* The lines behind "=*collection", up to the next such; NULL: there is none. */
 static const char *find_section(const char *memo, const char *collection)
 {
     size_t size = strlen(collection);
     for (const char *at = memo; at && *at; at = strchr(at, '\n'), at = at ? at + 1 : NULL)
-        if (at[0] == '=' && strncmp(at + 1, collection, size) == 0 && at[1 + size] == '\n')
-            return at + size + 2;
+        if (at[0] == '=' && at[1] != '\0' && strncmp(at + 2, collection, size) == 0 && at[2 + size] == '\n')
+            return at + size + 3;
     return NULL;
 }
 
@@ -70,4 +73,11 @@ mm_status mm_elastic_memo_choice(mm_arena *arena, const char *memo, const char *
     out->include = paths;
     out->include_count = count;
     return MM_OK;
+}
+
+void mm_elastic_memo_follow(const char *memo, const char *collection, mm_elastic_fields *fields)
+{
+    const char *section = find_section(memo, collection);
+    if (section != NULL && section[-(ptrdiff_t)strlen(collection) - 2] == WHOLE)
+        fields->tree->include = NULL;
 }
