@@ -15,6 +15,7 @@ from jobs import CONFIG, DATA
 from oracle import read_lines as lines
 
 ROWS, SHARDS = 1200, 5
+FEW = ["title", "number", "double", "day", "extra", "vector"]
 SIZES = {"extent_bytes": "256KiB", "page_bytes": "128KiB"}  # so that there are several of each
 
 
@@ -101,6 +102,27 @@ def bits_arrive_as_a_binary_vector_in_milvus(work):
                          ["bits", "number"])
 
 
+def other_cursors_read_the_same_documents(work):
+    for kind, cursor in (("elasticsearch-8", {"cursor": "pit"}), ("opensearch", {"cursor": "scroll"}),
+                         ("opensearch", {"cursor": "field", "cursor_field": "number"})):
+        name, index = f"{cursor['cursor']}_of_{kind[:4]}", work.products[kind]
+        work.call("run", work.make(kind, name, include=FEW, target={"driver": "milvus", "endpoint": work.milvus.uri},
+                                   entry={"to": name}, **cursor))
+        elastic_data.compare(kind, elastic_data.milvus_rows(work.milvus.uri, name, list(index.rows), FEW), index.rows, FEW)
+        work.ended(name)
+
+
+def documents_that_were_deleted_after_they_were_copied_are_found(work):
+    kind, name = "opensearch", "deleted"
+    index = work.index(kind, name, 300)
+    file = work.make(kind, name, index=name, include=FEW, target={"driver": "milvus", "endpoint": work.milvus.uri},
+                     entry={"to": name})
+    work.call("run", file, failpoint="milvus.flush.before:1:kill", code=jobs.KILLED)
+    index.delete(range(0, 300, 3))
+    work.fails(DATA, "the source has 200 rows, the target 300", "resume", name)
+    work.ended(name, "failed", "different")
+
+
 def an_alias_a_pattern_and_a_filter_choose_documents(work):
     kind = "opensearch"
     first, second = work.index(kind, "part-1", 300), elastic_data.Index(work.nodes[kind].client(), kind, "part-2", 2)
@@ -155,7 +177,9 @@ def main():
     nodes = {kind: elastic_servers.Node(kind) for kind in kinds}
     with elastic_servers.each(nodes.values()), servers.MilvusStandalone() as milvus, Elastic(nodes, milvus) as work:
         return jobs.run_checks([every_type_arrives_as_it_was_indexed, every_type_that_milvus_has_arrives_in_milvus,
-                                bits_arrive_as_a_binary_vector_in_milvus, an_alias_a_pattern_and_a_filter_choose_documents,
+                                bits_arrive_as_a_binary_vector_in_milvus, other_cursors_read_the_same_documents,
+                                documents_that_were_deleted_after_they_were_copied_are_found,
+                                an_alias_a_pattern_and_a_filter_choose_documents,
                                 keys_are_made_of_a_field_or_a_hash,
                                 a_routing_value_is_a_field_and_a_document_of_each_shard_arrives, what_is_not_there_is_told],
                                work)
