@@ -98,15 +98,18 @@ const mm_elastic_node *mm_elastic_dotted(const mm_elastic_node *node, const char
 
 /* Adds an answer of GET /<index>/_mapping to the tree. MM_CONFIG: another type than an index before had. */
 mm_status mm_elastic_tree_add(mm_arena *arena, mm_elastic_node *root, const char *mapping, mm_error *err) MM_MUST_USE;
+/* The child of that name, made with type NULL where there is none. NULL: no memory. */
+mm_elastic_node *mm_elastic_tree_child(mm_arena *arena, mm_elastic_node *parent, const char *name, size_t size);
 /* The node of a path with points; where the mapping has none, it is made, of type NULL. NULL: no memory. */
 mm_elastic_node *mm_elastic_tree_at(mm_arena *arena, mm_elastic_node *root, const char *path);
 
 /* --- mapping_sample.c ------------------------------------------------------------------------------------------- */
 
 /* Looks at the documents of an answer of _search. explode: NULL or the node whose objects become rows.
- * *documents, *objects: how many there were. */
-mm_status mm_elastic_sample(mm_elastic_node *root, const mm_elastic_node *explode, const char *text, size_t size,
-                            uint64_t *documents, uint64_t *objects, mm_error *err) MM_MUST_USE;
+ * *documents, *objects: how many there were. What documents have and the mapping has not, gets nodes of type NULL right
+ * below the root. */
+mm_status mm_elastic_sample(mm_arena *arena, mm_elastic_node *root, const mm_elastic_node *explode, const char *text,
+                            size_t size, uint64_t *documents, uint64_t *objects, mm_error *err) MM_MUST_USE;
 
 /* --- mapping_types.c -------------------------------------------------------------------------------------------- */
 

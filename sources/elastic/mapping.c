@@ -199,6 +199,13 @@ static mm_status choose_one(builder *b, mm_elastic_node *node, const char *path,
     bool vector = container && has_below(b, node, path, BELOW_VECTOR);
     bool named = container && has_below(b, node, path, BELOW_NAMED);
     bool excluded = meant(b->choice->exclude, b->choice->exclude_count, path);
+    if (node->type == NULL && given == NULL) {
+        if (!excluded)
+            mm_buffer_printf(&b->lost, "%s: is in documents, not in the mapping, and left out (types: \"%s JSON\")\n",
+                             path, path);
+        b->left_out = true;
+        return MM_OK;
+    }
     if (excluded || (given == NULL && !named && !node->explode && !wanted(b, path) &&
                      !(vector && b->choice->include_count == 0))) {
         b->left_out = true;
@@ -431,7 +438,8 @@ mm_status mm_elastic_fields_build(mm_arena *arena, const char *collection, const
     *b = (builder){.arena = arena, .choice = choice, .tree = tree, .lost = MM_BUFFER_INIT};
     mm_status status = prepare(b, mappings, mapping_count, err);
     if (status == MM_OK && sample != NULL)
-        status = mm_elastic_sample(&tree->root, tree->explode, sample, sample_size, &b->documents, &b->objects, err);
+        status = mm_elastic_sample(arena, &tree->root, tree->explode, sample, sample_size, &b->documents, &b->objects,
+                                   err);
     if (status == MM_OK)
         status = add_all_beside(b, err);
     if (status == MM_OK)

@@ -4,8 +4,14 @@
 
 #include "sources/elastic/fields.h"
 
+/* More names that the mapping does not have are not told. */
+#define UNKNOWN_MAX 100
+
 typedef struct sample {
     mm_json json;
+    mm_arena *arena;
+    const mm_elastic_node *root;
+    size_t unknown;
     const mm_elastic_node *explode;
     uint64_t documents, objects;
 } sample;
@@ -40,6 +46,10 @@ static mm_status look_at_object(sample *s, mm_elastic_node *node, mm_error *err)
         if (child == NULL && memchr(key, '.', size) != NULL) {
             child = mm_elastic_dotted(node, key, size, NULL, &rest);
             child = rest == 0 ? child : NULL;
+        } else if (child == NULL && node == s->root && s->unknown < UNKNOWN_MAX) {
+            s->unknown++;
+            if (mm_elastic_tree_child(s->arena, node, key, size) == NULL)
+                return mm_error_set(err, MM_NO_MEMORY, "out of memory for a sample");
         }
         status = child != NULL ? look(s, (mm_elastic_node *)(uintptr_t)child, err) : skip(&s->json, err);
     }
@@ -128,10 +138,10 @@ static mm_status look_at_hit(sample *s, mm_elastic_node *root, mm_error *err)
     return status;
 }
 
-mm_status mm_elastic_sample(mm_elastic_node *root, const mm_elastic_node *explode, const char *text, size_t size,
-                            uint64_t *documents, uint64_t *objects, mm_error *err)
+mm_status mm_elastic_sample(mm_arena *arena, mm_elastic_node *root, const mm_elastic_node *explode, const char *text,
+                            size_t size, uint64_t *documents, uint64_t *objects, mm_error *err)
 {
-    sample s = {.explode = explode};
+    sample s = {.arena = arena, .root = root, .explode = explode};
     bool found = false, more = true;
     mm_json_open(&s.json, "_search", text, size);
     mm_status status = find(&s.json, "hits", &found, err);

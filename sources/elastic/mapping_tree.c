@@ -66,7 +66,7 @@ static char *copy_text(mm_arena *arena, const char *text, size_t size)
     return copy;
 }
 
-static mm_elastic_node *child_of(mm_arena *arena, mm_elastic_node *parent, const char *name, size_t size)
+mm_elastic_node *mm_elastic_tree_child(mm_arena *arena, mm_elastic_node *parent, const char *name, size_t size)
 {
     for (mm_elastic_node *n = parent->first; n != NULL; n = n->next)
         if (n->size == size && memcmp(n->name, name, size) == 0)
@@ -90,7 +90,7 @@ static mm_elastic_node *path_of(mm_arena *arena, mm_elastic_node *node, const ch
     while (node != NULL) {
         const char *point = memchr(name, '.', size);
         size_t part = point != NULL ? (size_t)(point - name) : size;
-        node = child_of(arena, node, name, part);
+        node = mm_elastic_tree_child(arena, node, name, part);
         *depth += 1;
         if (point == NULL)
             break;

@@ -237,6 +237,14 @@ static void what_is_lost_is_said_field_by_field(void **state)
                         "t: text becomes VarChar: its analysis stays behind\n"
                         "u: unsigned_long becomes Int64; a value above 9223372036854775807 is a reject\n"
                         "r: ip_range becomes JSON\n");
+    static const char *const source = "{\"n\":1,\"extra\":{\"a\":1},\"extra\":2}";
+    mm_buffer answer = MM_BUFFER_INIT;
+    elastic_answer(&answer, &source, 1);
+    assert_int_equal(elastic_fields(&f, "{\"n\":{\"type\":\"long\"}}", NULL, answer.data), MM_OK);
+    assert_string_equal(f.fields->lost,
+                        "extra: is in documents, not in the mapping, and left out (types: \"extra JSON\")\n");
+    assert_int_equal(f.fields->schema->field_count, 2);
+    mm_buffer_free(&answer);
     elastic_close(&f);
 }
 
