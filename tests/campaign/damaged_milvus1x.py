@@ -231,22 +231,21 @@ def from_sqlite(path):
 
 
 def from_json(data):
-    def pairs(items):
-        if len(dict(items)) != len(items):
-            raise Refused("a key twice")
-        return dict(items)
+    """As Go's decoder takes it: the last of equal keys, and what is null or missing is 0 or empty."""
+    def value(of, key, default, check):
+        return default if of.get(key) is None else check(of[key])
 
     try:
-        found = json.loads(data.decode(), object_pairs_hook=pairs)
+        found = json.loads(data.decode())
         tables, entries = [], []
         for c in (found["collections"] or []) + (found.get("empty") or []):
-            tables.append((text_of(c["collection"]), 0, integer(c["dim"]), integer(c["metric"]), text_of(c.get("owner", "")),
-                           text_of(c.get("partition", ""))))
+            tables.append((text_of(c["collection"]), 0, value(c, "dim", 0, integer), value(c, "metric", 0, integer),
+                           value(c, "owner", "", text_of), value(c, "partition", "", text_of)))
             for s in c.get("segments") or []:
-                if s.get("collection", c["collection"]) != c["collection"]:
+                if value(s, "collection", c["collection"], text_of) != c["collection"]:
                     raise Refused("a segment of another collection")
-                entries.append((c["collection"], text_of(s["segment"]), integer(s.get("fileType", 1)),
-                                integer(s.get("created", 0))))
+                entries.append((c["collection"], text_of(s["segment"]), value(s, "fileType", 1, integer),
+                                value(s, "created", 0, integer)))
         return tables, entries
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise Refused(str(error)) from None
@@ -293,6 +292,7 @@ def main():
     parser.add_argument("--build", required=True)
     parser.add_argument("--count", type=int, default=10000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--kinds", default="segment,segment,sqlite,json", help="which files, as often as they stand there")
     parser.add_argument("--keep", help="folder for what is wrong; kept")
     args = parser.parse_args()
     rng, outcomes, wrong = random.Random(args.seed), collections.Counter(), []
@@ -307,7 +307,7 @@ def main():
         while left > 0:
             batch = []
             for number_ in range(min(BATCH, left)):
-                kind = rng.choice(["segment", "segment", "sqlite", "json"])
+                kind = rng.choice(args.kinds.split(","))
                 target, damage = rng.choice(targets[kind]), rng.choice(DAMAGE)
                 path = os.path.join(folder, f"{left}-{number_}")
                 shutil.copytree(base, path)
