@@ -62,8 +62,11 @@ static mm_status read_space(hid_t dataset, mm_hdf5_shape *out)
     H5S_class_t class = H5Sget_simple_extent_type(space);
     out->rank = class == H5S_SIMPLE || class == H5S_SCALAR ? H5Sget_simple_extent_ndims(space) : -1;
     mm_status status = MM_OK;
-    if (out->rank >= 1 && out->rank <= 2 && H5Sget_simple_extent_dims(space, out->dims, NULL) != out->rank)
+    hsize_t most[2];
+    if (out->rank >= 1 && out->rank <= 2 && H5Sget_simple_extent_dims(space, out->dims, most) != out->rank)
         status = MM_DATA;
+    for (int i = 0; status == MM_OK && i < out->rank && i < 2; i++)
+        out->beyond = out->beyond || out->dims[i] > most[i]; /* unlimited is the largest number */
     (void)H5Sclose(space);
     return status;
 }
@@ -97,6 +100,8 @@ static const char *obstacle(const mm_hdf5_shape *shape, char text[160])
         snprintf(text, 160, "it has %d dimensions; rows in one or two are read", shape->rank);
         return text;
     }
+    if (shape->beyond)
+        return "its extent is beyond what it may be at most: the file is damaged";
     if (shape->external)
         return "its values are in other files, which are not followed; `h5repack` makes one file of them";
     if (shape->layout == H5D_VIRTUAL)
@@ -120,20 +125,23 @@ static bool chunk_row_bytes(const mm_hdf5_shape *shape, const mm_hdf5_array *arr
            mm_mul_u64(bytes, array->element.size, out);
 }
 
-/* Where the values lie in the file, if they lie there as they are. */
-static void find_bytes(hid_t dataset, const mm_hdf5_shape *shape, mm_hdf5_array *array)
+/* Where the values lie in the file, if they lie there as they are. Fewer bytes or more than the extent has are nothing
+ * that a writer leaves, and the library would give zeros for what is missing. */
+static mm_status find_bytes(hid_t dataset, const char *file, mm_hdf5_array *array, mm_error *err)
 {
-    uint64_t bytes;
-    array->offset = MM_HDF5_NOWHERE;
-    if (shape->layout != H5D_CONTIGUOUS || !mm_mul_u64(array->rows, mm_hdf5_width(array), &bytes) || bytes == 0)
-        return;
-    /* a damaged file may keep fewer bytes than its extent says: that is the library's to judge */
-    if (H5Dget_storage_size(dataset) != bytes)
-        return;
+    uint64_t bytes, kept = H5Dget_storage_size(dataset);
+    if (kept == 0) /* nothing was ever written */
+        return MM_OK;
+    if (!mm_mul_u64(array->columns, array->element.size, &bytes) || !mm_mul_u64(array->rows, bytes, &bytes) ||
+        bytes != kept)
+        return mm_error_set(err, MM_DATA, "%s: dataset %s: %" PRIu64 " × %" PRIu64 " elements of %" PRIu32
+                                          " bytes in %" PRIu64 " bytes: the file is damaged",
+                            file, array->name, array->rows, array->columns, array->element.size, kept);
     haddr_t at = H5Dget_offset(dataset);
     if (at != HADDR_UNDEF)
         array->offset = at;
     (void)H5Eclear2(H5E_DEFAULT);
+    return MM_OK;
 }
 
 static mm_status describe(hid_t dataset, const char *file, const char *name, mm_hdf5_array *array, mm_error *err)
@@ -148,7 +156,9 @@ static mm_status describe(hid_t dataset, const char *file, const char *name, mm_
         return mm_error_set(err, MM_DATA, "%s: dataset %s: %s", file, name, wrong);
     *array = (mm_hdf5_array){.element = shape.element, .rows = shape.dims[0], .columns = shape.rank == 2 ? shape.dims[1] : 1};
     snprintf(array->name, sizeof(array->name), "%s", name);
-    find_bytes(dataset, &shape, array);
+    array->offset = MM_HDF5_NOWHERE;
+    if (shape.layout == H5D_CONTIGUOUS)
+        return find_bytes(dataset, file, array, err);
     if (shape.layout != H5D_CHUNKED)
         return MM_OK;
     array->chunk_rows = shape.chunk[0];

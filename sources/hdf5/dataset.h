@@ -17,6 +17,7 @@ typedef struct mm_hdf5_shape {
     char filters[MM_HDF5_FILTERS_TEXT]; /* "shuffle, deflate" */
     char missing[80];                   /* a filter that this library does not have; "": none */
     bool external;
+    bool beyond; /* more than the largest extent that it says */
 } mm_hdf5_shape;
 
 mm_status mm_hdf5_shape_of(hid_t dataset, const char *file, const char *name, mm_hdf5_shape *out,

@@ -24,9 +24,9 @@ ROWS, DIM = 1500, 64
 RESUME_POINTS = ("store.apply.before_commit", "files.flush.sync", "settle.after")
 
 
-def columns():
-    return {"id": numpy.arange(ROWS, dtype="i8") * 2 - 700,
-            "vector": numpy.random.default_rng(4).standard_normal((ROWS, DIM), dtype="f4")}
+def columns(rows=ROWS):
+    return {"id": numpy.arange(rows, dtype="i8") * 2 - 700,
+            "vector": numpy.random.default_rng(4).standard_normal((rows, DIM), dtype="f4")}
 
 
 def write_npy(folder, rows):
@@ -53,7 +53,8 @@ def write_parquet(folder, rows):
 
 def write_hdf5(folder, rows):
     """A file that is read by its offsets, and one that the library unpacks in a process of its own."""
-    for name, half, how in (("a", slice(0, ROWS // 2), {}), ("b", slice(ROWS // 2, ROWS), {"chunks": (70, 9), "compression": "gzip"})):
+    middle = len(rows["id"]) // 2
+    for name, half, how in (("a", slice(0, middle), {}), ("b", slice(middle, None), {"chunks": (700, 9), "compression": "gzip"})):
         with h5py.File(os.path.join(folder, name + ".h5"), "w") as file:
             file.create_dataset("embeddings", data=rows["vector"][half], **how)
             file["ids"] = rows["id"][half].astype(">i4")
@@ -88,21 +89,24 @@ def write_milvus1x(folder, rows):
 
 
 class Kind:
-    def __init__(self, folder, driver, write, duplicates="keep", **source):
-        self.driver, self.rows, self.duplicates = driver, columns(), duplicates
+    """rows, dumpers: with many of both an extent is several batches, and a cursor stands in its middle."""
+
+    def __init__(self, folder, driver, write, duplicates="keep", rows=ROWS, dumpers=2, **source):
+        self.driver, self.rows, self.duplicates, self.dumpers = driver, columns(rows), duplicates, dumpers
         inner = os.path.join(folder, driver)
         os.makedirs(inner)
         self.source = {"driver": driver, "path": write(inner, self.rows), **source}
 
     def job(self):
         folder = tempfile.mkdtemp(prefix="mm-crash-")
-        return Job({"source": self.source, "duplicates": self.duplicates, "verify": "full", "limits": {"memory": "16MiB", "dumpers": 2},
-                    "target": {"driver": "files", "path": os.path.join(folder, "out"), "file_size": "64KiB", "format": "npy"},
+        return Job({"source": self.source, "duplicates": self.duplicates, "verify": "full", "limits": {"memory": "16MiB", "dumpers": self.dumpers},
+                    "target": {"driver": "files", "path": os.path.join(folder, "out"), "format": "npy",
+                               "file_size": "64KiB" if self.dumpers == 2 else "400KiB"},
                     "collections": [{"to": "rows"}]}, folder=folder)
 
     def check(self, job):
         oracle.check_files(os.path.join(job.folder, "out"), "rows", self.rows)
-        harness.check_done(job, ROWS)
+        harness.check_done(job, len(self.rows["id"]))
         job.remove()
 
 
@@ -132,7 +136,7 @@ def main():
     folder = tempfile.mkdtemp(prefix="mm-crash-tables-")
     kinds = [Kind(folder, "npy", write_npy, extent_bytes="100KiB"), Kind(folder, "jsonl", write_jsonl, extent_bytes="100KiB"),
              Kind(folder, "parquet", write_parquet, extent_bytes="100KiB"),
-             Kind(folder, "hdf5", write_hdf5, extent_bytes="100KiB"), Kind(folder, "dump", write_dump),
+             Kind(folder, "hdf5", write_hdf5, rows=9000, dumpers=16), Kind(folder, "dump", write_dump),
              Kind(folder, "milvus1x", write_milvus1x, "last", extent_bytes="100KiB")]
     generator = random.Random(11)
     cases = [(kind, point, f"{generator.choice(RESUME_POINTS)}:{generator.randint(1, 3)}:kill")
