@@ -388,6 +388,11 @@ mm_status mm_verify_run(mm_session *session, mm_verify_mode mode, mm_verdict *ve
         status = record_verdict(session, verdict, err);
     if (status != MM_OK || verdict->state == MM_VERDICT_EQUAL)
         return status;
+    if (again && verdict->target_rows > verdict->source_rows)
+        return mm_error_set(err, MM_MISMATCH,
+                            "verification: the target has %" PRIu64 " rows, the source %" PRIu64 ": rows were deleted there "
+                            "after they had been copied (or written since, and not read); a run with if_exists: overwrite "
+                            "makes them equal", verdict->target_rows, verdict->source_rows);
     return mm_error_set(err, MM_MISMATCH,
                         "verification: %" PRIu64 " rows differ (source %" PRIu64 ", target %" PRIu64
                         "); `mmresume resume %s --repair` writes them again",
