@@ -77,7 +77,8 @@ static void add_collection(mm_buffer *out, const mm_session *session, const mm_r
                          sum->bytes, sum->tasks);
     } else {
         mm_buffer_printf(out, "  %s -> %s: %" PRIu64 " rows, %.1f MB, %" PRIu64 " task%s\n",
-                         collection->from->schema.name, schema->name, sum->rows, (double)sum->bytes / 1e6, sum->tasks, sum->tasks == 1 ? "" : "s");
+                         collection->from->schema.name, schema->name, sum->rows, (double)sum->bytes / 1e6, sum->tasks,
+                         sum->tasks == 1 ? "" : "s");
     }
     for (size_t i = 0; i < schema->field_count; i++)
         add_field(out, collection, i, json);

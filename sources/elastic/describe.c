@@ -38,7 +38,9 @@ static mm_status fetch_sample(mm_source *source, const mm_elastic_collection *c,
     mm_buffer_printf(&body, "{\"size\":%d,\"sort\":[\"%s\"],\"query\":", SAMPLE_HITS,
                      c->indices[0].seq_no ? "_seq_no" : "_doc");
     mm_elastic_query(source, NULL, &body);
-    mm_buffer_printf(&body, "%s}", mm_elastic_hides_vectors(&source->server) ? ",\"_source\":{\"exclude_vectors\":false}" : "");
+    if (mm_elastic_hides_vectors(&source->server))
+        mm_buffer_printf(&body, ",\"_source\":{\"exclude_vectors\":false}");
+    mm_buffer_append(&body, "}", 1);
     mm_status status = path.failed || body.failed ? no_memory(err) : MM_OK;
     mm_elastic_call call = {.method = "POST", .path = path.data, .body = body.data, .body_size = body.size,
                             .reply_max = (size_t)256 << 20};
@@ -97,7 +99,8 @@ static mm_status build_fields(mm_source *source, mm_elastic_collection *c, const
 
 /* --- counts ----------------------------------------------------------------------------------------------------- */
 
-static mm_status count(mm_source *source, const mm_elastic_collection *c, const char *clause, uint64_t *out, mm_error *err)
+static mm_status count(mm_source *source, const mm_elastic_collection *c, const char *clause, uint64_t *out,
+                       mm_error *err)
 {
     *out = 0;
     mm_status status = MM_OK;
@@ -144,7 +147,7 @@ static mm_status check_field(mm_source *source, const mm_elastic_collection *c, 
 {
     uint64_t without = 0;
     if (source->cursor_field == NULL || strpbrk(source->cursor_field, "\"\\*") != NULL)
-        return mm_error_set(err, MM_CONFIG, "source.cursor_field: the name of a unique field is needed with cursor: field");
+        return mm_error_set(err, MM_CONFIG, "source.cursor_field: with cursor: field the name of a unique field is needed");
     char *clause = mm_format("{\"bool\":{\"must_not\":{\"exists\":{\"field\":\"%s\"}}}}", source->cursor_field);
     mm_status status = clause ? count(source, c, clause, &without, err) : no_memory(err);
     free(clause);
@@ -169,7 +172,8 @@ mm_status mm_elastic_choose_way(mm_source *source, mm_elastic_collection *c, mm_
         if (strcmp(wanted, names[i]) == 0)
             c->way = (mm_elastic_way)i;
     if (c->way == MM_ELASTIC_SEQ_NO && !numbered)
-        return mm_error_set(err, MM_CONFIG, "%s: an index has no sequence numbers to sort by: cursor: pit or field", c->name);
+        return mm_error_set(err, MM_CONFIG, "%s: an index has no sequence numbers to sort by: cursor: pit or field",
+                            c->name);
     return c->way == MM_ELASTIC_FIELD ? check_field(source, c, err) : MM_OK;
 }
 

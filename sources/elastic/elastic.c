@@ -79,7 +79,9 @@ static mm_status check_query(mm_source *source, mm_error *err)
     cJSON *json = cJSON_ParseWithOpts(source->query, &end, true);
     bool good = cJSON_IsObject(json);
     cJSON_Delete(json);
-    return good ? MM_OK : mm_error_set(err, MM_CONFIG, "source.query: not a JSON object, such as {\"term\":{\"lang\":\"en\"}}");
+    if (good)
+        return MM_OK;
+    return mm_error_set(err, MM_CONFIG, "source.query: not a JSON object, such as {\"term\":{\"lang\":\"en\"}}");
 }
 
 static mm_status read_options(mm_source *source, const mm_options *given, mm_error *err)

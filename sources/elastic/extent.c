@@ -1,5 +1,5 @@
-/* Extents: ranges of `_seq_no` of one shard, or whole shards where an index cannot be read so. A document that is changed gets a new number above all others of its shard,
- * so a range only ever loses documents; a cursor is the number of the last document. */
+/* Extents: ranges of `_seq_no` of one shard, or whole shards where an index cannot be read so. A document that is
+ * changed gets a new number above all others of its shard, so a range only ever loses documents. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,7 +40,8 @@ mm_status mm_elastic_spec_parse(const mm_elastic_collection *c, const mm_extent 
         found.index = find_index(c, name);
     }
     if (!good || found.index == NULL || found.shard >= found.index->shards)
-        return mm_error_set(err, MM_CHANGED, "%s: its indices are others than those of the plan (extent %s)", c->name, text);
+        return mm_error_set(err, MM_CHANGED, "%s: its indices are others than those of the plan (extent %s)", c->name,
+                            text);
     *out = found;
     return MM_OK;
 }
@@ -87,7 +88,8 @@ static mm_status emit_shard(const planner *p, const mm_elastic_index *index, uin
     for (size_t i = 0; i < p->collection->index_count; i++)
         shards += p->collection->indices[i].shards;
     mm_elastic_extent e = {.way = p->collection->way, .shard = shard, .after = -1, .upto = -1, .index = index};
-    mm_extent extent = {.collection = p->number, .rows = p->collection->documents / shards, .spec = spec, .upsert = true};
+    mm_extent extent = {.collection = p->number, .spec = spec, .upsert = true};
+    extent.rows = p->collection->documents / shards;
     extent.bytes = extent.rows * p->collection->row_bytes;
     extent.spec_size = mm_elastic_spec_print(&e, spec);
     return p->emit(p->context, &extent, err);
@@ -103,7 +105,8 @@ static mm_status plan_shards(const planner *p, mm_error *err)
     return status;
 }
 
-static mm_status plan_index(const planner *p, const mm_elastic_index *index, const mm_elastic_shard *shards, mm_error *err)
+static mm_status plan_index(const planner *p, const mm_elastic_index *index, const mm_elastic_shard *shards,
+                            mm_error *err)
 {
     mm_status status = MM_OK;
     for (uint32_t i = 0; status == MM_OK && i < index->shards; i++)
@@ -202,8 +205,8 @@ static mm_status read_former(const mm_elastic_collection *c, mm_extent_walk form
 }
 
 /* Documents of a range that match the query: one answer without hits. */
-static mm_status count_range(mm_source *source, const mm_elastic_index *index, uint32_t shard, int64_t after, int64_t upto,
-                             uint64_t *rows, mm_error *err)
+static mm_status count_range(mm_source *source, const mm_elastic_index *index, uint32_t shard, int64_t after,
+                             int64_t upto, uint64_t *rows, mm_error *err)
 {
     char range[128];
     cJSON *json = NULL;

@@ -136,7 +136,8 @@ static mm_status add_resolved(groups *all, const cJSON *list, const char *member
         group *g = NULL;
         status = find_group(all, together ? together : name, &g, err);
         if (status == MM_OK)
-            status = members ? add_names(g, cJSON_GetObjectItemCaseSensitive(item, members), err) : add_index(g, name, err);
+            status = members ? add_names(g, cJSON_GetObjectItemCaseSensitive(item, members), err)
+                             : add_index(g, name, err);
         if (status != MM_OK)
             return status;
     }
@@ -340,7 +341,8 @@ static void take_shard(const cJSON *copies, mm_elastic_shard *out)
     }
 }
 
-static mm_status read_checkpoints(mm_source *source, const mm_elastic_index *index, mm_elastic_shard *out, mm_error *err)
+static mm_status read_checkpoints(mm_source *source, const mm_elastic_index *index, mm_elastic_shard *out,
+                                  mm_error *err)
 {
     cJSON *json = NULL;
     char *path = mm_format("%s/_stats/docs?level=shards&filter_path=indices.*.shards.*.routing,"
