@@ -9,6 +9,7 @@ of what is wrong. Never a crash, never more than 60 s for a batch of 50 folders,
 
 import argparse
 import collections
+import decimal
 import json
 import os
 import random
@@ -231,12 +232,16 @@ def from_sqlite(path):
 
 
 def from_json(data):
-    """As Go's decoder takes it: the last of equal keys, and what is null or missing is 0 or empty."""
+    """As Go's decoder takes it: the last of equal keys, and what is null or missing is 0 or empty; 1.2e1 is 12."""
+    def whole(text):
+        number = decimal.Decimal(text)
+        return int(number) if abs(number) < 2**63 and number == int(number) else text
+
     def value(of, key, default, check):
         return default if of.get(key) is None else check(of[key])
 
     try:
-        found = json.loads(data.decode())
+        found = json.loads(data.decode(), parse_float=whole)
         tables, entries = [], []
         for c in (found["collections"] or []) + (found.get("empty") or []):
             tables.append((text_of(c["collection"]), 0, value(c, "dim", 0, integer), value(c, "metric", 0, integer),
@@ -247,7 +252,7 @@ def from_json(data):
                 entries.append((c["collection"], text_of(s["segment"]), value(s, "fileType", 1, integer),
                                 value(s, "created", 0, integer)))
         return tables, entries
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, ArithmeticError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise Refused(str(error)) from None
 
 
