@@ -48,7 +48,7 @@ def fill(client, rows, dim):
 
 def make_job(folder, name, uri):
     return job(folder.join(name + ".yaml"), name, {"driver": "elasticsearch", "endpoint": uri, "index": INDEX},
-               {"driver": "files", "path": folder.join(name + ".out"), "format": "parquet"}, verify="count")
+               {"driver": "files", "path": folder.join(name + ".out"), "format": "parquet"}, verify="count", limits={"dumpers": 4})
 
 
 def ours(wanted, folder, name, uri):

@@ -3,6 +3,7 @@ SIGKILL again and again until each is done; and jobs during which the node itsel
 data. After the last resume every document stands once, with every value.
 
     tests/campaign/kill_elastic.py [--kind elasticsearch-8] [--kills 100] [--node-kills 20] [--rows 20000] [--seed 1]
+                                   [--parallel 4]
 
 A kill falls at a random moment of the time that an undisturbed run takes.
 Needs a build of mmresume-testing ($MM_BUILD, default build/dev) and the packages of the tests."""
@@ -12,6 +13,7 @@ import os
 import random
 import signal
 import sys
+import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "crash"))
@@ -64,10 +66,12 @@ class Campaign:
     def __init__(self, node, index, milvus, generator):
         self.node, self.index, self.milvus, self.generator = node, index, milvus, generator
         self.jobs = self.kills = self.node_kills = 0
+        self.lock = threading.Lock()
 
     def trial(self):
-        self.jobs += 1
-        return Trial(self, self.jobs)
+        with self.lock:
+            self.jobs += 1
+            return Trial(self, self.jobs)
 
     def undisturbed(self):
         trial = self.trial()
@@ -79,11 +83,11 @@ class Campaign:
         trial.check()
         print(f"undisturbed: {self.seconds:.1f} s", flush=True)
 
-    def kill_ours(self):
+    def kill_ours(self, generator):
         trial, kills = self.trial(), 0
         for _ in range(KILLS_A_JOB):
             process = trial.spawn()
-            time.sleep(self.generator.random() * self.seconds)
+            time.sleep(generator.random() * self.seconds)
             process.send_signal(signal.SIGKILL)
             ended = trial.job.end(process, 30)
             if ended.code not in (KILLED, DONE):
@@ -93,7 +97,8 @@ class Campaign:
                 break
         trial.job.finish(timeout=600)
         trial.check()
-        self.kills += kills
+        with self.lock:
+            self.kills += kills
         print(f"{trial.collection}: {kills} kills of mmresume: 0 lost, 0 doubled", flush=True)
 
     def kill_theirs(self):
@@ -119,6 +124,7 @@ def main():
     parser.add_argument("--node-kills", type=int, default=20)
     parser.add_argument("--rows", type=int, default=20000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--parallel", type=int, default=4)
     arguments = parser.parse_args()
     servers.private_network()
     began = time.monotonic()
@@ -130,7 +136,8 @@ def main():
         campaign = Campaign(node, index, milvus, random.Random(arguments.seed))
         campaign.undisturbed()
         while campaign.kills < arguments.kills:
-            campaign.kill_ours()
+            batch = [random.Random(campaign.generator.random()) for _ in range(arguments.parallel)]
+            harness.run_cases(batch, campaign.kill_ours, arguments.parallel)
         while campaign.node_kills < arguments.node_kills:
             campaign.kill_theirs()
     print(f"{campaign.jobs} jobs of {len(index.rows)} rows: {campaign.kills} kills of mmresume, {campaign.node_kills} of the "

@@ -21,6 +21,7 @@ KIND, ROWS, SHARDS = "opensearch", 1100, 2
 RESUME_POINTS = ("store.apply.before_commit", "files.flush.sync", "settle.after")
 OWN = "elastic."  # what the source's points begin with
 PASSES = ("changes.", "catch_up.")  # and those of the passes over what changed
+CURSORS = ({"cursor": "pit"}, {"cursor": "scroll"}, {"cursor": "field", "cursor_field": "number"})
 FEW, FIELDS = 240, ["title", "number", "double", "day", "extra", "vector"]
 
 
@@ -77,14 +78,14 @@ def strike(case):
 
 
 class Changed:
-    """A job into Milvus; its index, of its own, changes while the job is dead."""
+    """A job into Milvus; its index, of its own, changes while the job is dead. source: further keys of the job's source."""
 
-    def __init__(self, node, milvus, number):
+    def __init__(self, node, milvus, number, **source):
         self.milvus, self.collection = milvus, f"changed{number}"
         self.index = elastic_data.Index(node.client(), KIND, self.collection, SHARDS)
         self.index.write(range(FEW))
         self.job = Job({"source": {"driver": "opensearch", "endpoint": node.uri, "index": self.collection,
-                                   "include": FIELDS, "extent_bytes": "32KiB", "page_bytes": "64KiB"},
+                                   "include": FIELDS, "extent_bytes": "32KiB", "page_bytes": "64KiB", **source},
                         "verify": "full", "limits": {"memory": "16MiB", "dumpers": 2, "rejects": 10, "patience": "60s"},
                         "target": {"driver": "milvus", "endpoint": milvus.uri},
                         "collections": [{"to": self.collection}]})
@@ -131,6 +132,15 @@ def strike_changed(case):
     changed.check()
 
 
+def strike_cursor(case):
+    """Nothing changes; a point in time or a scroll that the dead process had is gone on with, or begun again."""
+    job, point, hit = case
+    if job.job.strike(f"{point}:{hit}:kill").code != KILLED:
+        raise Wrong(f"{point} was not hit {hit} times\n{job.job.story()}")
+    job.job.finish()
+    job.check()
+
+
 def main():
     everything = "--all" in sys.argv[1:]
     try:
@@ -161,10 +171,13 @@ def main():
                 for number, (point, hit) in enumerate((point, hit) for point in passes for hit in (1, 2))]
         done = harness.run_cases(own, strike, parallel=3)
         harness.run_cases(late, strike_changed, parallel=3)
+        others = [(Changed(node, milvus, 100 + number, page_rows=25, **cursor), "elastic.page.fetched", 4 + 3 * number)
+                  for number, cursor in enumerate(CURSORS)]
+        harness.run_cases(others, strike_cursor, parallel=4)
         clock = harness.Clock(harness.seconds(40))
         done += harness.run_cases(rest, strike, parallel=3, clock=clock)
-    print(f"{done} of {len(own) + len(rest)} cases, {len(own)} at points of the source, and {len(late)} with changes: every "
-          "document once")
+    print(f"{done} of {len(own) + len(rest)} cases, {len(own)} at points of the source, {len(late)} with changes, "
+          f"{len(others)} of other cursors: every document once")
     print("1 passed")
     return 0
 

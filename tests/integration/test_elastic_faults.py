@@ -1,6 +1,7 @@
 """Faults between mmresume and a real cluster of two OpenSearch nodes, made by a proxy before each: cut, short, changed and
-slow replies, shards that fail, searches that time out, 429, 502 and 503, a node that dies. Jobs into files of lines of
-JSON: every document arrives once with every value, or the job ends with its exit code within a bound and goes on later."""
+slow replies, shards that fail, searches that time out, 429, 502 and 503, a node that dies; points in time and scrolls that
+the server forgets. Jobs into files of lines of JSON and into a real Milvus: every document arrives once with every value,
+or the job ends with its exit code within a bound and goes on later."""
 
 import json
 import sys
@@ -9,12 +10,14 @@ import time
 import elastic_data
 import elastic_servers
 import jobs
+import oracle
 import servers
 from http_proxy import FaultProxy
 from jobs import UNAVAILABLE
 from oracle import read_lines
 
 KIND, ROWS, SHARDS = "opensearch", 1000, 3
+FEW = ["title", "number", "double", "day", "extra", "vector"]
 BOUND = 40  # seconds that a job with one kind of fault may take
 
 
@@ -24,9 +27,9 @@ def page(request):
 
 
 class Faults(jobs.Jobs):
-    def __init__(self, nodes, ways):
+    def __init__(self, nodes, ways, milvus):
         super().__init__()
-        self.nodes, self.ways, self.number = nodes, ways, 0
+        self.nodes, self.ways, self.milvus, self.number = nodes, ways, milvus, 0
         client = nodes[0].client()
         body = elastic_data.body(KIND, SHARDS)
         body["settings"]["index"]["number_of_replicas"] = 1
@@ -34,7 +37,7 @@ class Faults(jobs.Jobs):
         self.index.write(range(ROWS))
         client("GET", "/_cluster/health?wait_for_status=green&timeout=60s")
 
-    def make(self, patience="20s", rate="none", ways=None, **source):
+    def make(self, patience="20s", rate="none", ways=None, milvus=False, **source):
         self.number += 1
         name = f"faults{self.number}"
         file = self.path(name + ".yaml")
@@ -43,6 +46,8 @@ class Faults(jobs.Jobs):
                            "index": "products", "arrays": "array", "extent_bytes": "256KiB", "page_bytes": "64KiB", **source},
                 "limits": {"patience": patience, "rejects": 10, "rate": rate},
                 "target": {"driver": "files", "path": self.path(name), "format": "jsonl"}}
+        if milvus:
+            spec.update(target={"driver": "milvus", "endpoint": self.milvus.uri}, collections=[{"to": name}])
         with open(file, "w", encoding="utf-8") as out:
             json.dump(spec, out)
         return name, file
@@ -157,6 +162,26 @@ def a_server_that_stays_away_ends_the_job_in_bounded_time(work):
         work.holds(name)
 
 
+def a_point_in_time_and_a_scroll_that_expire_are_begun_again(work):
+    for cursor, forget in (("pit", "/_search/point_in_time/_all"), ("scroll", "/_search/scroll/_all")):
+        name, file = work.make(cursor=cursor, rate="400 rows/s", include=FEW, page_rows=50, milvus=True)
+        process = work.start("run", file)
+        for rows in (100, 500):
+            work.wait_rows(process, name, rows)
+            work.nodes[0].client()("DELETE", forget)
+        work.end(process, 0, timeout=120)
+        begun = work.ways[0].count("POST", lambda request: request.path.endswith("/point_in_time") or "?scroll=" in request.target
+                                   or "&scroll=" in request.target)
+        assert begun > SHARDS, f"{begun} were begun for {SHARDS} shards"
+        work.ways[0].clear()
+        client = oracle.client(work.milvus.uri)
+        assert oracle.wait_countable(client, name) == len(work.index.rows)
+        client.close()
+        elastic_data.compare(KIND, elastic_data.milvus_rows(work.milvus.uri, name, list(work.index.rows), FEW), work.index.rows,
+                             FEW)
+        assert work.status(name)["verdict"]["state"] == "equal"
+
+
 def with_two_endpoints_one_that_refuses_costs_nothing(work):
     work.ways[0].broken = True
     name, file = work.make(ways=work.ways, patience="1s")
@@ -184,13 +209,14 @@ def main():
         return 0
     nodes = elastic_servers.cluster(KIND)
     with elastic_servers.started(*nodes), FaultProxy(nodes[0].port) as first, FaultProxy(nodes[1].port) as second, \
-            Faults(nodes, (first, second)) as work:
+            servers.MilvusStandalone() as milvus, Faults(nodes, (first, second), milvus) as work:
         return jobs.run_checks([cut_replies_are_asked_for_again,
                                 an_answer_that_lies_about_nothing_but_is_not_whole_is_asked_for_again,
                                 failed_shards_and_searches_that_time_out_are_asked_for_again,
                                 refusals_that_pass_are_waited_for, a_request_that_fails_before_there_is_a_plan_ends_the_job_and_the_next_call_does_it,
                                 slow_replies_end_and_stuck_ones_are_given_up,
                                 a_server_that_stays_away_ends_the_job_in_bounded_time,
+                                a_point_in_time_and_a_scroll_that_expire_are_begun_again,
                                 with_two_endpoints_one_that_refuses_costs_nothing,
                                 a_node_that_dies_of_two_is_replaced_by_the_other], work)
 
