@@ -42,7 +42,7 @@ static void end(mm_hdf5_child *child)
     free(child);
 }
 
-static mm_status begin(uint64_t chunk_memory, mm_hdf5_child **out, mm_error *err)
+static mm_status begin(mm_hdf5_child **out, mm_error *err)
 {
     int sockets[2];
     mm_hdf5_child *child = calloc(1, sizeof(*child));
@@ -59,7 +59,7 @@ static mm_status begin(uint64_t chunk_memory, mm_hdf5_child **out, mm_error *err
     child->socket = sockets[0];
     child->pid = mm_hdf5_fork();
     if (child->pid == 0)
-        mm_hdf5_serve(sockets[1], child->room, child->room + MM_HDF5_VECTORS_ROOM, chunk_memory);
+        mm_hdf5_serve(sockets[1], child->room, child->room + MM_HDF5_VECTORS_ROOM);
     int error = errno;
     close(sockets[1]);
     if (child->pid < 0) {
@@ -72,9 +72,9 @@ static mm_status begin(uint64_t chunk_memory, mm_hdf5_child **out, mm_error *err
     return MM_OK;
 }
 
-void mm_hdf5_pool_init(mm_hdf5_pool *pool, uint64_t chunk_memory)
+void mm_hdf5_pool_init(mm_hdf5_pool *pool)
 {
-    *pool = (mm_hdf5_pool){.chunk_memory = chunk_memory};
+    *pool = (mm_hdf5_pool){.idle = NULL};
     pthread_mutex_init(&pool->lock, NULL);
 }
 
@@ -96,7 +96,7 @@ mm_status mm_hdf5_child_take(mm_hdf5_pool *pool, mm_hdf5_child **out, mm_error *
         pool->idle = child->next;
     pthread_mutex_unlock(&pool->lock);
     if (child == NULL)
-        return begin(pool->chunk_memory, out, err);
+        return begin(out, err);
     *out = child;
     return MM_OK;
 }
@@ -195,8 +195,8 @@ mm_status mm_hdf5_child_read(mm_hdf5_child *child, bool ids, uint64_t first, uin
     request->of_ids = ids;
     request->first = first;
     request->rows = rows;
-    snprintf(what, sizeof(what), "%s: %s of rows %" PRIu64 " to %" PRIu64, request->path, ids ? "ids" : "vectors", first,
-             first + rows);
+    snprintf(what, sizeof(what), "%s: %s of rows %" PRIu64 " to %" PRIu64, request->path, ids ? "ids" : "vectors",
+             first, first + rows);
     mm_status status = ask(child, what, err);
     if (status != MM_OK)
         return strstr(err->text, request->path) == NULL ? mm_error_context(err, "%s", request->path) : status;

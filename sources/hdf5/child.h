@@ -19,10 +19,9 @@ typedef struct mm_hdf5_child mm_hdf5_child;
 typedef struct mm_hdf5_pool {
     pthread_mutex_t lock;
     mm_hdf5_child *idle;
-    uint64_t chunk_memory;
 } mm_hdf5_pool;
 
-void mm_hdf5_pool_init(mm_hdf5_pool *pool, uint64_t chunk_memory);
+void mm_hdf5_pool_init(mm_hdf5_pool *pool);
 void mm_hdf5_pool_end(mm_hdf5_pool *pool);
 
 /* An idle child, or a new one. One thread uses it at a time. */

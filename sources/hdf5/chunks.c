@@ -63,5 +63,6 @@ mm_status mm_hdf5_check_chunks(hid_t dataset, const char *file, const char *name
         return mm_error_set(err, MM_DATA, "%s: dataset %s: its chunks have no filter, and other sizes than chunks: the "
                                           "file is damaged", file, name);
     return mm_error_set(err, MM_DATA, "%s: dataset %s: its index names %" PRIu64 " chunks, and %" PRIu64
-                                      " are at their places: the file is damaged", file, name, (uint64_t)counted, found);
+                                      " are at their places: the file is damaged", file, name, (uint64_t)counted,
+                        found);
 }

@@ -154,7 +154,9 @@ static mm_status describe(hid_t dataset, const char *file, const char *name, mm_
     const char *wrong = obstacle(&shape, text);
     if (wrong != NULL)
         return mm_error_set(err, MM_DATA, "%s: dataset %s: %s", file, name, wrong);
-    *array = (mm_hdf5_array){.element = shape.element, .rows = shape.dims[0], .columns = shape.rank == 2 ? shape.dims[1] : 1};
+    *array = (mm_hdf5_array){.element = shape.element,
+                             .rows = shape.dims[0],
+                             .columns = shape.rank == 2 ? shape.dims[1] : 1};
     snprintf(array->name, sizeof(array->name), "%s", name);
     array->offset = MM_HDF5_NOWHERE;
     if (shape.layout == H5D_CONTIGUOUS)
@@ -169,8 +171,8 @@ static mm_status describe(hid_t dataset, const char *file, const char *name, mm_
 }
 
 /* Links that lead out of the file are not followed: what is read is what source.path names. */
-static herr_t no_other_file(const char *parent, const char *group, const char *file, const char *object, unsigned *flags,
-                            hid_t access, void *context)
+static herr_t no_other_file(const char *parent, const char *group, const char *file, const char *object,
+                            unsigned *flags, hid_t access, void *context)
 {
     (void)parent, (void)group, (void)file, (void)object, (void)flags, (void)access, (void)context;
     return -1;

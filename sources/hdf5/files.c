@@ -48,7 +48,8 @@ static mm_status list_folder(const char *folder, mm_arena *arena, const char ***
     mm_status status = paths != NULL ? MM_OK : no_memory(err);
     *count = 0;
     for (int i = 0; i < found; i++) {
-        char *path = mm_format("%s%s%s", folder, length > 0 && folder[length - 1] == '/' ? "" : "/", entries[i]->d_name);
+        const char *slash = length > 0 && folder[length - 1] == '/' ? "" : "/";
+        char *path = mm_format("%s%s%s", folder, slash, entries[i]->d_name);
         free(entries[i]);
         if (status == MM_OK && path != NULL && stat(path, &there) == 0 && S_ISREG(there.st_mode)) {
             paths[*count] = mm_arena_strdup(arena, path);

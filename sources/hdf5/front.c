@@ -64,8 +64,8 @@ mm_status mm_hdf5_front_check(const mm_input *input, mm_error *err)
     /* its four bytes, of which the library looks at the first; bits: open for writing, consistent, SWMR */
     uint32_t flags = version < 2 ? (uint32_t)load(bytes + 20) : bytes[11];
     if (flags > 7)
-        return mm_error_set(err, MM_DATA, "%s: byte %" PRIu64 ": flags 0x%" PRIx32 " of the superblock; 0 to 7 are known",
-                            input->name, at + (version < 2 ? 20 : 11), flags);
+        return mm_error_set(err, MM_DATA, "%s: byte %" PRIu64 ": flags 0x%" PRIx32
+                            " of the superblock; 0 to 7 are known", input->name, at + (version < 2 ? 20 : 11), flags);
     uint8_t address_size = bytes[version < 2 ? 13 : 9];
     /* Other sizes are possible and nowhere to be seen: the library knows. So does it of a base that is not here. */
     if (address_size != 8 || load(bytes + addresses) != at)
@@ -91,15 +91,15 @@ static mm_status check_array(mm_hdf5_array *array, const char *file, uint64_t si
     if (array->rows > INT64_MAX || array->columns == 0 || array->element.size == 0 ||
         !mm_mul_u64(array->columns, array->element.size, &width) || width > MM_HDF5_ROW_MAX)
         return mm_error_set(err, MM_DATA,
-                            "%s: dataset %s: rows of %" PRIu64 " × %" PRIu32 " bytes; 1 to %" PRIu64 " are wanted", file,
-                            name, array->columns, array->element.size, MM_HDF5_ROW_MAX);
+                            "%s: dataset %s: rows of %" PRIu64 " × %" PRIu32 " bytes; 1 to %" PRIu64 " are wanted",
+                            file, name, array->columns, array->element.size, MM_HDF5_ROW_MAX);
     if (!mm_mul_u64(array->rows, width, &bytes))
         return mm_error_set(err, MM_DATA, "%s: dataset %s: %" PRIu64 " rows of %" PRIu64 " bytes are too many", file,
                             name, array->rows, width);
     if (array->offset != MM_HDF5_NOWHERE && (!mm_add_u64(array->offset, bytes, &end) || end > size))
         return mm_error_set(err, MM_DATA,
-                            "%s: byte %" PRIu64 ": the file ends here; the %" PRIu64 " bytes of dataset %s begin at byte "
-                            "%" PRIu64,
+                            "%s: byte %" PRIu64 ": the file ends here; the %" PRIu64 " bytes of dataset %s begin at "
+                            "byte %" PRIu64,
                             file, size, bytes, name, array->offset);
     if (array->chunk_bytes > chunk_memory)
         return mm_error_set(err, MM_CONFIG,

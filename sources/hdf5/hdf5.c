@@ -94,7 +94,7 @@ static mm_status source_open(const mm_options *values, mm_source **out, mm_error
     if (source == NULL)
         return no_memory(err);
     pthread_mutex_init(&source->lock, NULL);
-    mm_hdf5_pool_init(&source->pool, mm_options_size(values, "chunk_memory"));
+    mm_hdf5_pool_init(&source->pool);
     mm_status status = read_options(source, values, err);
     if (status != MM_OK) {
         source_close(source);
@@ -196,7 +196,7 @@ static mm_status inspect_datasets(const char *location, uint64_t size, mm_buffer
     mm_hdf5_layout layout;
     mm_error why = MM_ERROR_INIT;
     const char *lines = NULL;
-    mm_hdf5_pool_init(&pool, UINT64_MAX);
+    mm_hdf5_pool_init(&pool);
     mm_status status = mm_hdf5_child_take(&pool, &child, err);
     if (status == MM_OK)
         status = mm_hdf5_child_describe(child, location, &lines, err);

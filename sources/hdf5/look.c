@@ -86,8 +86,8 @@ static mm_status only_candidate(hid_t file, const char *path, char out[MM_HDF5_N
         status = mm_error_set(err, MM_CONFIG, "%s: more than %d objects; source.vectors names the dataset", path,
                               LINKS_MAX);
     else if (all.found == 0)
-        status = mm_error_set(err, MM_CONFIG, "%s: no dataset of two dimensions is in its root; source.vectors names one "
-                                              "in a group; `mmresume inspect` lists them", path);
+        status = mm_error_set(err, MM_CONFIG, "%s: no dataset of two dimensions is in its root; source.vectors names "
+                                              "one in a group; `mmresume inspect` lists them", path);
     else if (all.found > 1)
         status = mm_error_set(err, MM_CONFIG, "%s: %u datasets may be the vectors (%s%s); source.vectors names the one",
                               path, all.found, all.names.data != NULL ? all.names.data : "",
@@ -230,8 +230,8 @@ mm_status mm_hdf5_read_block(mm_hdf5_open *open, bool ids, uint64_t first, uint6
 {
     const mm_hdf5_array *array = ids ? &open->layout.ids : &open->layout.vectors;
     if (!open->is_open || (ids && !open->has_ids) || first > array->rows || rows > array->rows - first)
-        return mm_error_set(err, MM_BUG, "rows %" PRIu64 " to %" PRIu64 " of a dataset of %" PRIu64, first, first + rows,
-                            array->rows);
+        return mm_error_set(err, MM_BUG, "rows %" PRIu64 " to %" PRIu64 " of a dataset of %" PRIu64, first,
+                            first + rows, array->rows);
     if (!open->prepared[ids]) { /* memory is taken when something is read */
         mm_status status = mm_hdf5_unpacker_open(ids ? open->ids : open->vectors, array, &open->unpackers[ids], err);
         if (status != MM_OK)

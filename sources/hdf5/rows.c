@@ -220,8 +220,8 @@ static mm_status next_block(mm_reader *r, const mm_hdf5_array *array, bool ids, 
     return status;
 }
 
-static mm_status read_blocks(mm_reader *r, const mm_hdf5_array *array, bool ids, mm_type type, uint64_t row, size_t rows,
-                             size_t width_out, uint8_t *out, mm_error *err)
+static mm_status read_blocks(mm_reader *r, const mm_hdf5_array *array, bool ids, mm_type type, uint64_t row,
+                             size_t rows, size_t width_out, uint8_t *out, mm_error *err)
 {
     block *b = ids ? &r->ids : &r->vectors;
     mm_status status = MM_OK;

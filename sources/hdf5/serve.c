@@ -21,7 +21,7 @@
 #define SECONDS 10
 #define BYTES_A_SECOND ((uint64_t)16 << 20) /* unpacked, beyond that */
 /* Memory beside a row of chunks, packed and unpacked: the library's own. */
-#define LIBRARY_MEMORY ((uint64_t)256 << 20)
+#define LIBRARY_MEMORY ((uint64_t)128 << 20)
 
 /* --- becoming the child ----------------------------------------------------------------------------------------- */
 
@@ -63,20 +63,19 @@ static uint64_t memory_now(void)
     return at != NULL ? strtoull(at + strlen("VmData:"), NULL, 10) << 10 : 0;
 }
 
-/* A damaged count must not take the machine's memory: the library gets none and says so. */
-static void set_limits(uint64_t chunk_memory)
+/* A damaged count must not take the machine's memory: the library gets none and says so. `now`: memory_now() of the
+ * beginning; chunk_bytes: of the rows of chunks that are to be unpacked, which was found to be within chunk_memory. */
+static void set_memory(uint64_t now, uint64_t chunk_bytes)
 {
-    struct rlimit none = {0, 0};
-    uint64_t now = memory_now();
-    (void)setrlimit(RLIMIT_CORE, &none);
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-    if (now > 0 && chunk_memory < (uint64_t)1 << 50) {
-        rlim_t most = (rlim_t)(now + 4 * chunk_memory + LIBRARY_MEMORY);
-        struct rlimit data = {most, most};
+    struct rlimit data;
+    if (now > 0 && chunk_bytes < (uint64_t)1 << 50 && getrlimit(RLIMIT_DATA, &data) == 0) {
+        rlim_t most = (rlim_t)(now + 4 * chunk_bytes + LIBRARY_MEMORY);
+        data.rlim_cur = most < data.rlim_max ? most : data.rlim_max;
         (void)setrlimit(RLIMIT_DATA, &data);
     }
 #else
-    (void)now, (void)chunk_memory;
+    (void)now, (void)chunk_bytes;
 #endif
 }
 
@@ -91,6 +90,7 @@ static void set_timer(time_t seconds)
 typedef struct server {
     mm_hdf5_open open;
     uint8_t *vectors, *ids;
+    uint64_t memory; /* memory_now() of the beginning */
 } server;
 
 static mm_status read_rows(server *s, const mm_hdf5_request *request, mm_error *err)
@@ -99,6 +99,7 @@ static mm_status read_rows(server *s, const mm_hdf5_request *request, mm_error *
     size_t room = request->of_ids ? MM_HDF5_IDS_ROOM : MM_HDF5_VECTORS_ROOM;
     if (!s->open.is_open || mm_hdf5_width(array) == 0 || request->rows > room / mm_hdf5_width(array))
         return mm_error_set(err, MM_BUG, "a block that does not fit");
+    set_memory(s->memory, s->open.layout.vectors.chunk_bytes + s->open.layout.ids.chunk_bytes);
     return mm_hdf5_read_block(&s->open, request->of_ids, request->first, request->rows,
                               request->of_ids ? s->ids : s->vectors, err);
 }
@@ -109,6 +110,7 @@ static mm_status serve_one(server *s, const mm_hdf5_request *request, mm_hdf5_an
     switch (request->op) {
     case MM_HDF5_OP_LOOK:
         mm_hdf5_close(&s->open);
+        set_memory(s->memory, 0);
         status = mm_hdf5_look(&s->open, request->path, request->vectors, request->ids, err);
         if (status == MM_OK && request->check)
             status = mm_hdf5_check(&s->open, request->path, err);
@@ -136,17 +138,20 @@ static ssize_t receive(int socket, void *out, size_t size)
     return got;
 }
 
-_Noreturn void mm_hdf5_serve(int socket, uint8_t *vectors, uint8_t *ids, uint64_t chunk_memory)
+_Noreturn void mm_hdf5_serve(int socket, uint8_t *vectors, uint8_t *ids)
 {
     static mm_hdf5_request request;
     static mm_hdf5_answer answer;
+    const struct rlimit no_core = {0, 0};
     server s = {.vectors = vectors, .ids = ids};
     mm_error err = MM_ERROR_INIT;
     if (!keep_only(socket))
         _exit(2);
     (void)prctl(PR_SET_NAME, "mmresume-hdf5");
     set_signals();
-    set_limits(chunk_memory);
+    (void)setrlimit(RLIMIT_CORE, &no_core);
+    s.memory = memory_now();
+    set_memory(s.memory, 0);
     mm_status started = mm_hdf5_enter(&err);
     while (receive(3, &request, sizeof(request)) == (ssize_t)sizeof(request)) {
         memset(&answer, 0, sizeof(answer));

@@ -27,6 +27,6 @@ typedef struct mm_hdf5_answer {
 
 /* Serves until the socket's other end is closed. vectors, ids: the two parts of the memory for READ; DESCRIBE puts its
  * text into the first. Never returns. */
-_Noreturn void mm_hdf5_serve(int socket, uint8_t *vectors, uint8_t *ids, uint64_t chunk_memory);
+_Noreturn void mm_hdf5_serve(int socket, uint8_t *vectors, uint8_t *ids);
 
 #endif

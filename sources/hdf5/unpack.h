@@ -1,5 +1,5 @@
-/* Inside the process of the library: chunks of the common kinds (plain, shuffled, deflated, LZF, with a checksum), unpacked
- * here. The library does not ask whether what a filter gives is a whole chunk: where it is less, the rest is whatever
+/* Inside the process of the library: chunks of the common kinds (plain, shuffled, deflated, LZF, with a checksum),
+ * unpacked here. The library does not ask whether what a filter gives is a whole chunk: where it is less, the rest is whatever
  * memory held before. So the library finds the chunks and reads their bytes, and this proves their sizes. */
 #ifndef MM_SOURCES_HDF5_UNPACK_H
 #define MM_SOURCES_HDF5_UNPACK_H

@@ -220,5 +220,6 @@ mm_status mm_hdf5_convert(const mm_hdf5_array *array, mm_type type, const char *
         return MM_OK;
     return mm_error_set(err, MM_DATA, "%s: dataset %s, row %" PRIu64 ", column %" PRIu64 ": %s", file, array->name,
                         first + done / array->columns, (uint64_t)(done % array->columns),
-                        type == MM_TYPE_INT64 ? "an id beyond 64 bits with a sign" : "a double beyond the range of a float");
+                        type == MM_TYPE_INT64 ? "an id beyond 64 bits with a sign"
+                                              : "a double beyond the range of a float");
 }
