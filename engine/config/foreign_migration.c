@@ -343,7 +343,7 @@ static mm_status find_mode(mm_foreign *f, size_t *out)
 
 mm_status mm_foreign_migration(mm_foreign *f)
 {
-    size_t mode;
+    size_t mode = 0;
     f->tool = "milvus-migration";
     f->keys = keys;
     f->key_count = MM_COUNT(keys);

@@ -134,7 +134,7 @@ uint64_t mm_parquet_rows_max(const mm_schema *schema, uint64_t file_size)
 {
     uint64_t row = 0;
     for (size_t i = 0; i < schema->field_count; i++) {
-        mm_parquet_column column;
+        mm_parquet_column column = {0};
         if (column_of(&schema->fields[i], &column, NULL) != MM_OK || column.width == 0 || column.nullable)
             return 0;
         row += column.form == MM_PARQUET_WIDEN ? 4 : column.width;

@@ -341,7 +341,7 @@ static mm_status load_dictionary(mm_parquet_pages *pages, const page_head *head,
 
 mm_status mm_parquet_pages_head(mm_parquet_pages *pages, mm_error *err)
 {
-    page_head head;
+    page_head head = {0};
     for (;;) {
         if (pages->values_left == 0)
             return MM_END;

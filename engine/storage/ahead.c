@@ -198,7 +198,7 @@ mm_status mm_ahead_open(const mm_input *under, const mm_ahead *how, mm_input **o
 
 mm_status mm_ahead_over(mm_input *under, const mm_ahead *how, mm_input **out, mm_error *err)
 {
-    mm_input *input;
+    mm_input *input = NULL;
     mm_status status = mm_ahead_open(under, how, &input, err);
     if (status != MM_OK) {
         mm_input_close(under);

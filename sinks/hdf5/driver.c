@@ -146,7 +146,7 @@ static mm_status open_partitions(mm_h5_collection *c, mm_error *err)
 
 static mm_status open_paths(const mm_sink *sink, mm_h5_collection *c, size_t number, const char *place, mm_error *err)
 {
-    char *name;
+    char *name = NULL;
     mm_status status = safe_name(c->plan->name, "collection", &name, err);
     if (status != MM_OK)
         return status;

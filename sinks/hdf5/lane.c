@@ -247,7 +247,7 @@ static mm_status write_piece(mm_lane *lane, const mm_write *what, const mm_batch
 {
     const mm_h5_collection *c = &lane->sink->collections[what->collection];
     mm_h5_range *range;
-    outlet *o;
+    outlet *o = NULL;
     mm_status status = range_for(lane, what, batch, from, &range, err);
     if (status == MM_OK)
         status = outlet_for(lane, range->collection, range->file, &o, err);

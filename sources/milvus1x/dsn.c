@@ -103,7 +103,7 @@ static mm_status read_host(mm_arena *arena, const char *at, const char *end, mm_
     out->port = DEFAULT_PORT;
     if (colon) {
         uint64_t port;
-        const char *digits;
+        const char *digits = "";
         mm_status status = copy(arena, colon + 1, end, &digits, err);
         if (status != MM_OK)
             return status;
@@ -173,7 +173,7 @@ static mm_status read_parameter(const char *key, const char *value, bool url, mm
 static mm_status read_parameters(mm_arena *arena, const char *at, bool url, mm_milvus1x_dsn *out, mm_error *err)
 {
     while (*at) {
-        const char *end = at + strcspn(at, "&"), *equals = first(at, end, '='), *key, *value;
+        const char *end = at + strcspn(at, "&"), *equals = first(at, end, '='), *key = "", *value = "";
         mm_status status = copy(arena, at, equals ? equals : end, &key, err);
         if (status == MM_OK)
             status = decode(arena, equals ? equals + 1 : end, end, &value, err);

@@ -92,7 +92,7 @@ static mm_status read_value(mm_json *json, const field *f, mm_arena *arena, void
         return mm_json_null(json, err);
     json->field = f->key;
     if (f->text) {
-        const char *text;
+        const char *text = NULL;
         status = read_text(json, arena, &text, err);
         if (status == MM_OK)
             memcpy((char *)row + f->offset, &text, sizeof(text));

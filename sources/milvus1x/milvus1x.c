@@ -482,7 +482,7 @@ static mm_status source_read_open(mm_source *source, const mm_extent *extent, co
                                   mm_read_mode mode, mm_reader **out, mm_error *err)
 {
     const entry *e = NULL;
-    extent_spec spec;
+    extent_spec spec = {0};
     mm_milvus1x_rows_args args = {NULL};
     mm_status status = find_entry(source, extent->collection, &e, err);
     if (status == MM_OK)
