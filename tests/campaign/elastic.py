@@ -2,7 +2,9 @@
 Elasticsearch 8, Elasticsearch 7 and OpenSearch 2, after updates and deletes, by alias, pattern and filter, into files of
 lines of JSON and into a real Milvus; every value of every row is compared with what was indexed.
 
-    tests/campaign/elastic.py [--rows 200000] [WORD…]     only the checks whose names hold one of the words"""
+    tests/campaign/elastic.py [--rows 200000] [--kinds elasticsearch-8,elasticsearch-7,opensearch] [WORD…]
+
+Words: only the checks whose names hold one of them (some are of one kind of server)."""
 
 import argparse
 import os
@@ -17,9 +19,10 @@ import test_elastic  # noqa: E402
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=200000)
+    parser.add_argument("--kinds", default=",".join(test_elastic.KINDS))
     arguments, words = parser.parse_known_args()
     sys.argv[1:] = words
-    test_elastic.ROWS, test_elastic.SIZES = arguments.rows, {}
+    test_elastic.ROWS, test_elastic.SIZES, test_elastic.KINDS = arguments.rows, {}, tuple(arguments.kinds.split(","))
     began = time.monotonic()
     code = test_elastic.main()
     print(f"{arguments.rows} documents in each; {time.monotonic() - began:.0f} s")

@@ -152,7 +152,8 @@ def document(kind, number, version=0):
 def _times(put, random, number, kind):
     millis = int(random.integers(-10**12, 4 * 10**12))
     text = (EPOCH + datetime.timedelta(milliseconds=millis)).isoformat(timespec="milliseconds")
-    whole = millis if millis >= 0 or kind != "elasticsearch-7" else text  # which takes none before 1970
+    # version 7 takes no number before 1970, and all of them take a short one for a year
+    whole = millis if millis >= 10**5 or (millis <= -10**11 and kind != "elasticsearch-7") else text
     put("day", (whole, text, text.replace("+00:00", "Z"), str(millis) if millis >= 0 else text)[number % 4], millis)
     if number % 17 == 0:
         day = millis // 86400000

@@ -15,6 +15,7 @@ from jobs import CONFIG, DATA
 from oracle import read_lines as lines
 
 ROWS, SHARDS = 1200, 5
+KINDS = tuple(elastic_data.OWN)
 FEW = ["title", "number", "double", "day", "extra", "vector"]
 SIZES = {"extent_bytes": "256KiB", "page_bytes": "128KiB"}  # so that there are several of each
 
@@ -43,7 +44,7 @@ class Elastic(jobs.Jobs):
         source = {"driver": driver, "endpoint": self.nodes[kind].uri, "index": index, "arrays": "array",
                   **SIZES, **source}
         target = target or {"driver": "files", "path": self.path(name + ".out"), "format": "jsonl"}
-        rejects = job.pop("rejects", 100) if job else 100
+        rejects = job.pop("rejects", 1000) if job else 1000
         return self.job(name, None, target, entry, verify="full", limits={"rejects": rejects, "patience": "20s"},
                         **(job or {}), source={"path": None, **source})
 
@@ -78,8 +79,8 @@ def every_type_arrives_as_it_was_indexed(work):
 def every_type_that_milvus_has_arrives_in_milvus(work):
     # this Milvus has one vector field, no nullable ones, and only objects in JSON
     leave = {"elasticsearch-8": ["bytes", "bits", "sparse"], "opensearch": ["bytes"]}
-    for kind, out in leave.items():
-        out = out + ["note", "offers", "place"]
+    for kind in set(leave).intersection(work.products):
+        out = leave[kind] + ["note", "offers", "place"]
         name = "milvus_" + kind.replace("-", "_")
         index = work.products[kind]
         names = [field for field in elastic_data.fields(kind) if field not in out]
@@ -170,8 +171,8 @@ def what_is_not_there_is_told(work):
 
 def main():
     servers.private_network()
-    kinds = [kind for kind in elastic_data.OWN if available(kind)]
-    if set(kinds) < {"elasticsearch-8", "opensearch"}:
+    kinds = [kind for kind in KINDS if available(kind)]
+    if not {"elasticsearch-8", "opensearch"}.intersection(KINDS) <= set(kinds):
         print("0 passed, 1 skipped")
         return 0
     nodes = {kind: elastic_servers.Node(kind) for kind in kinds}
