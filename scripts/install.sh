@@ -69,12 +69,22 @@ if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
 fi
 
 # Servers for the tests of object stores and search engines, made once for this user; without them those tests say that
-# they are skipped.
-if [ "$kind" = test ]; then
+# they are skipped. Three registries, asked at the same time.
+go_servers() {
     scripts/go_server.sh versitygw >/dev/null || echo "versitygw is not there: the tests of S3 will be skipped" >&2
     scripts/go_server.sh fake-gcs-server >/dev/null || echo "the tests of Google Cloud Storage will be skipped" >&2
+}
+npm_servers() {
     scripts/npm_server.sh azurite >/dev/null || echo "the tests of Azure Blob Storage will be skipped" >&2
+}
+maven_servers() {
     for server in elasticsearch-8 elasticsearch-7 opensearch; do
         scripts/maven_server.sh "$server" >/dev/null || echo "the tests with $server will be skipped" >&2
     done
+}
+if [ "$kind" = test ]; then
+    go_servers &
+    npm_servers &
+    maven_servers &
+    wait
 fi
