@@ -46,8 +46,8 @@ static const char *find_name(const mm_cli_args *args, char out[MM_JOB_NAME_MAX +
         return NULL;
     bool half = strcmp(args->command->name, "dump") == 0 || strcmp(args->command->name, "load") == 0;
     if (half && strlen(out) + sizeof("-dump") <= MM_JOB_NAME_MAX + 1) { /* halves are jobs of their own */
-        strcat(out, "-");
-        strcat(out, args->command->name);
+        size_t n = strlen(out);
+        snprintf(out + n, MM_JOB_NAME_MAX + 1 - n, "-%s", args->command->name);
     }
     return out;
 }

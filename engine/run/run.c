@@ -122,7 +122,7 @@ mm_status mm_run_start(const mm_run_args *args, mm_error *err)
 static mm_status repair(mm_session *session, mm_error *err)
 {
     size_t count = 0;
-    if (!(session->sink_caps & (MM_SINK_IDEMPOTENT | MM_SINK_REPAIR)))
+    if (!mm_session_repairs(session))
         return mm_error_set(err, MM_CONFIG, "target `%s` cannot be repaired row by row: `mmresume reset %s` and run again",
                             session->sinks->name, session->record.name);
     mm_status status = session->stores->repair_plan(session->store, &count, err);

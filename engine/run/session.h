@@ -94,6 +94,12 @@ mm_status mm_session_check_source(mm_session *session, mm_error *err);
 mm_status mm_session_apply(mm_session *session, mm_op *ops, size_t count, mm_error *err);
 mm_status mm_session_phase(mm_session *session, const char *phase, mm_error *err);
 
+/* Whether rows that a verification found wrong can be written again by key. */
+static inline bool mm_session_repairs(const mm_session *session)
+{
+    return session->sink_caps & (MM_SINK_IDEMPOTENT | MM_SINK_REPAIR);
+}
+
 /* MM_OK, MM_INTERRUPTED (signal, --stop-after) or MM_CANCELLED. Cheap. */
 mm_status mm_session_stop_asked(mm_session *session);
 /* Sleeps up to ms; ends early when asked to stop. */

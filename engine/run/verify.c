@@ -391,10 +391,12 @@ mm_status mm_verify_run(mm_session *session, mm_verify_mode mode, mm_verdict *ve
     if (again && verdict->target_rows > verdict->source_rows)
         return mm_error_set(err, MM_MISMATCH,
                             "verification: the target has %" PRIu64 " rows, the source %" PRIu64 ": rows were deleted there "
-                            "after they had been copied (or written since, and not read); a run with if_exists: overwrite "
-                            "makes them equal", verdict->target_rows, verdict->source_rows);
+                            "after they had been copied (or written since, and not read); `mmresume run` of the job with "
+                            "if_exists: overwrite makes them equal", verdict->target_rows, verdict->source_rows);
+    const char *name = session->record.name;
+    bool repairs = mm_session_repairs(session);
     return mm_error_set(err, MM_MISMATCH,
                         "verification: %" PRIu64 " rows differ (source %" PRIu64 ", target %" PRIu64
-                        "); `mmresume resume %s --repair` writes them again",
-                        verdict->mismatches, verdict->source_rows, verdict->target_rows, session->record.name);
+                        "); `mmresume %s %s%s", verdict->mismatches, verdict->source_rows, verdict->target_rows,
+                        repairs ? "resume" : "reset", name, repairs ? " --repair` writes them again" : "`, then run it again");
 }
