@@ -1,10 +1,12 @@
 """HDF5 files as a source: written by h5py in every layout, taken through whole jobs into arrays, compared with NumPy's
 row by row. Some go into Milvus Lite. Files of HDF5 2 (the library of h5py) are read by this program's older one."""
 
+import contextlib
 import json
 import os
 import signal
 import sys
+import time
 
 import h5py
 import numpy
@@ -217,15 +219,18 @@ def cut_files_and_other_files_are_refused(work):
 
 def a_crash_of_the_library_is_an_error_of_the_file(work):
     """A process of the library that dies in the middle: the job says so, goes on living and can be resumed."""
-    vectors = floats(250000).astype("f4")
+    vectors = floats(600000).astype("f4")
     write(work.path("killed.h5"), data=vectors, chunks=(1000, DIM), compression="gzip", compression_opts=1)
     file = work.spec("killed", {"path": "killed.h5", "extent_bytes": "4MiB"},
-                     limits={"rate": "60000 rows/s", "dumpers": 1, "memory": "16MiB"},
+                     limits={"rate": "120000 rows/s", "dumpers": 1, "memory": "16MiB"},
                      target={"driver": "files", "path": "./killed.out", "format": "npy", "file_size": "1MiB"})
     process = work.start("run", file)
-    work.wait_rows(process, "killed", 1)  # 16 of 24 MiB may have been read
-    for child in libraries_of(process.pid):
-        os.kill(child, signal.SIGSEGV)
+    work.wait_rows(process, "killed", 1)  # of five seconds; 16 of 58 MiB may have been read
+    while process.poll() is None:  # one that has just ended does not mind
+        for child in libraries_of(process.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGSEGV)
+        time.sleep(0.02)
     ended = work.end(process, DATA)
     assert "the HDF5 library crashed (signal 11)" in ended.err and "killed.h5" in ended.err, ended.err
     work.call("resume", "killed", "--set", "limits.rate=none")
@@ -246,7 +251,6 @@ def libraries_of(pid):
                 found.append(int(name))
         except (OSError, IndexError):
             pass
-    assert found
     return found
 
 
