@@ -155,6 +155,14 @@ class FaultProxy:
         with self._lock:
             self.requests, self._rules = [], []
 
+    def settle(self, timeout=30):
+        """Waits until no request is on its way any more, those of a client that is gone among them."""
+        end = time.monotonic() + timeout
+        while self._now > 0:
+            if time.monotonic() > end:
+                raise TimeoutError(f"{self._now} requests are still on their way after {timeout} s")
+            time.sleep(0.01)
+
     def _accept(self):
         while True:
             try:
