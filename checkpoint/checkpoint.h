@@ -66,7 +66,7 @@ typedef struct mm_run_record {
     const char *error;       /* NULL: none */
     const char *phase;       /* plan, before, copy, after, verify, finish, done */
     int exit_code;
-    uint64_t rows_total;     /* MM_COUNT_UNKNOWN when an extent is an estimate */
+    uint64_t rows_total;     /* MM_COUNT_UNKNOWN when an extent is an estimate; grows and settles with a live source */
     uint64_t bytes_total;
     uint64_t rows_done, bytes_done, rows_rejected, rows_thinned, rows_resent;
     uint64_t tasks_total, tasks_done; /* copy tasks */
@@ -129,7 +129,7 @@ typedef enum mm_op_kind {
     MM_OP_TARGET,    /* collection, text = target fingerprint */
     MM_OP_STEP,      /* collection, key = step name, text = intent or detail, flag = done */
     MM_OP_STATE,     /* key, text (NULL: remove): what a sink recorded */
-    MM_OP_PHASE,     /* text */
+    MM_OP_PHASE,     /* text; flag: no more rows will come: rows_total, where it is known, becomes what was seen */
     MM_OP_RUN        /* state, text = error, exit_code, verdict, finished (wall ms; 0: not) */
 } mm_op_kind;
 

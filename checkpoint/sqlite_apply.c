@@ -264,6 +264,10 @@ static mm_status mm_apply_phase(mm_store *store, mm_op *op, mm_totals *totals, m
     mm_sql sql = mm_sql_start(store, MM_SQL_RUN_PHASE, err);
     mm_sql_text(&sql, op->text);
     mm_status status = mm_sql_exec_one(&sql, "run");
+    if (status == MM_OK && op->flag) {
+        sql = mm_sql_start(store, MM_SQL_RUN_SETTLED, err);
+        status = mm_sql_exec(&sql);
+    }
     return status == MM_OK ? mm_apply_active(store, op, totals, err) : status;
 }
 

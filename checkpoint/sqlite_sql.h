@@ -53,6 +53,8 @@
       "rejects_size = CASE WHEN ?10 > 0 THEN ?10 ELSE rejects_size END "                           \
       "WHERE run = " MM_SQL_NEWEST " RETURNING txn")                                               \
     X(RUN_PHASE, "UPDATE run SET phase = ?1 WHERE run = " MM_SQL_NEWEST " AND run > 0")            \
+    X(RUN_SETTLED, "UPDATE run SET rows_total = rows_done + rows_rejected + rows_thinned "         \
+                   "WHERE run = " MM_SQL_NEWEST " AND rows_total IS NOT NULL")                     \
     X(RUN_STATE, "UPDATE run SET state = ?1, error = ?2, exit_code = ?3, finished_ms = ?4 "        \
                  "WHERE run = " MM_SQL_NEWEST " AND run > 0")                                      \
     X(RUN_VERDICT, "UPDATE run SET verdict = ?1, source_rows = ?2, target_rows = ?3, "             \

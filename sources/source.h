@@ -34,7 +34,7 @@ typedef struct mm_reader mm_reader;
 typedef struct mm_extent {
     uint32_t collection; /* index in the source's catalog */
     uint32_t partition;  /* index in that collection's partitions; 0 when it has none */
-    uint64_t rows;       /* exact, or an estimate when the collection's rows_exact is false */
+    uint64_t rows;       /* exact; or the most that it has, rows_bound; an estimate where the collection says neither */
     uint64_t bytes;      /* estimate of what it takes in columns */
     bool upsert;         /* LIVE: read again it may give rows a second time, under other numbers: all go by Upsert */
     const void *spec;

@@ -81,6 +81,7 @@ typedef struct mm_collection {
     uint64_t rows; /* estimate, MM_ROWS_UNKNOWN when the source cannot say */
     uint64_t bytes;
     bool rows_exact;  /* rows is the count, not an estimate */
+    bool rows_bound;  /* extents were counted when they were planned, and only lose rows: MM_SOURCE_LIVE */
     bool unique_keys; /* the source proves that no primary key stands on two rows */
 } mm_collection;
 

@@ -128,11 +128,19 @@ static mm_status make_passes(mm_session *session, mm_pipeline_write write, mm_er
     return status == MM_OK ? say_end(session, pass, err) : status;
 }
 
+/* Rows that left their extent before it was read will not come any more. */
+static mm_status settle(mm_session *session, mm_error *err)
+{
+    mm_op op = {.kind = MM_OP_PHASE, .text = "after", .flag = true};
+    session->run.phase = op.text;
+    return mm_session_apply(session, &op, 1, err);
+}
+
 mm_status mm_catch_up_run(mm_session *session, mm_pipeline_write write, mm_error *err)
 {
     mm_status status = session->sink_caps & MM_SINK_IDEMPOTENT ? make_passes(session, write, err)
                                                                : refuse_changes(session, err);
-    return status == MM_OK ? mm_session_phase(session, "after", err) : status;
+    return status == MM_OK ? settle(session, err) : status;
 }
 
 /* ---- before a verdict ---- */

@@ -282,6 +282,7 @@ static mm_status join_sources(mm_session *session, mm_run_collection *out, const
     all->rows = known ? all->rows + from->rows : MM_ROWS_UNKNOWN;
     all->bytes += from->bytes;
     all->rows_exact = all->rows_exact && from->rows_exact;
+    all->rows_bound = all->rows_bound && from->rows_bound;
     all->unique_keys = false;
     all->partitions = NULL; /* numbered by mm_run_source */
     all->partition_count = 0;

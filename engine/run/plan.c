@@ -64,7 +64,7 @@ static mm_status plan_collection(planning *plan, mm_error *err)
     status = session->stores->plan_collection(session->store, &record, err);
     if (status != MM_OK)
         return status;
-    if (!collection->from->rows_exact)
+    if (!collection->from->rows_exact && !collection->from->rows_bound)
         plan->run->rows_total = MM_COUNT_UNKNOWN;
     return mm_collections_plan(session, collection, add_extent, plan, err);
 }

@@ -101,6 +101,8 @@ static mm_status add_totals(mm_session *session, const found *f, mm_error *err)
     mm_status status = session->stores->run_read(session->store, &arena, &run, err);
     if (status == MM_OK) {
         run.bytes_total += f->bytes;
+        if (run.rows_total != MM_COUNT_UNKNOWN)
+            run.rows_total += f->rows;
         status = session->stores->plan_totals(session->store, &run, err);
     }
     mm_arena_free(&arena);
@@ -129,6 +131,8 @@ mm_status mm_plan_changes(mm_session *session, const char *phase, uint64_t *task
         return status;
     session->progress.tasks_total += f.tasks;
     session->progress.bytes_total += f.bytes;
+    if (session->progress.rows_total != MM_COUNT_UNKNOWN)
+        session->progress.rows_total += f.rows;
     *tasks = f.tasks;
     return MM_OK;
 }

@@ -177,6 +177,13 @@ mm_status mm_elastic_choose_way(mm_source *source, mm_elastic_collection *c, mm_
     return c->way == MM_ELASTIC_FIELD ? check_field(source, c, err) : MM_OK;
 }
 
+/* What is relative to the time of the search may come to match later. */
+static bool is_bounded(const mm_source *source, const mm_elastic_collection *c)
+{
+    bool relative = source->query != NULL && strcasestr(source->query, "now") != NULL;
+    return c->way == MM_ELASTIC_SEQ_NO && source->choice.explode == NULL && !relative;
+}
+
 mm_status mm_elastic_describe(mm_source *source, mm_elastic_collection *c, mm_error *err)
 {
     mm_http_reply sample = MM_HTTP_REPLY_INIT;
@@ -190,6 +197,7 @@ mm_status mm_elastic_describe(mm_source *source, mm_elastic_collection *c, mm_er
     if (status == MM_OK)
         status = prove_unique(source, c, err);
     if (status == MM_OK) {
+        c->bounded = is_bounded(source, c);
         uint64_t hits = c->documents < SAMPLE_HITS ? c->documents : SAMPLE_HITS;
         uint64_t each = hits > 0 ? sample.body.size / hits : 1024;
         c->row_bytes = row_bytes(c->fields->schema);

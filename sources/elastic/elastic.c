@@ -158,7 +158,8 @@ static mm_status source_describe(mm_source *source, mm_catalog *out, mm_error *e
         if (schema == NULL)
             return mm_error_set(err, MM_NO_MEMORY, "out of memory for a catalog");
         out->collections[i] = (mm_collection){.schema = *schema, .rows = c->documents,
-                                              .bytes = c->documents * c->row_bytes, .unique_keys = c->unique};
+                                              .bytes = c->documents * c->row_bytes, .rows_bound = c->bounded,
+                                              .unique_keys = c->unique};
     }
     if (out->collections == NULL)
         return mm_error_set(err, MM_NO_MEMORY, "out of memory for a catalog");

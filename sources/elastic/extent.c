@@ -7,6 +7,8 @@
 
 #include "sources/elastic/internal.h"
 
+#define COUNTED_AT_ONCE 128 /* ranges whose documents one request counts */
+
 static const char *const way_names[] = {[MM_ELASTIC_SEQ_NO] = "seq_no", [MM_ELASTIC_FIELD] = "field",
                                         [MM_ELASTIC_PIT] = "pit", [MM_ELASTIC_SCROLL] = "scroll"};
 
@@ -57,25 +59,46 @@ typedef struct planner {
     void *context;
 } planner;
 
+/* Ranges of one shard as extents, each with the documents that it has now: it never gets more. With explode rows are
+ * more than documents, or fewer: the density has to do. */
+static mm_status emit_counted(const planner *p, const mm_elastic_extent *ranges, size_t count, mm_error *err)
+{
+    uint64_t rows[COUNTED_AT_ONCE];
+    mm_status status = MM_OK;
+    if (p->collection->bounded)
+        status = mm_elastic_count_ranges(p->source, ranges, count, rows, err);
+    for (size_t i = 0; status == MM_OK && i < count; i++) {
+        char spec[MM_ELASTIC_SPEC];
+        mm_extent extent = {.collection = p->number, .spec = spec};
+        extent.rows = p->collection->bounded ? rows[i]
+                                             : (uint64_t)((double)(ranges[i].upto - ranges[i].after) * p->density + 0.5);
+        extent.bytes = extent.rows * p->collection->row_bytes;
+        extent.spec_size = mm_elastic_spec_print(&ranges[i], spec);
+        status = p->emit(p->context, &extent, err);
+    }
+    return status;
+}
+
 /* A range as extents of about source.extent_bytes. */
 static mm_status emit_range(const planner *p, const mm_elastic_index *index, uint32_t shard, int64_t after, int64_t upto,
                             mm_error *err)
 {
+    mm_elastic_extent ranges[COUNTED_AT_ONCE];
+    size_t count = 0;
     uint64_t rows = p->source->extent_bytes / p->collection->row_bytes;
     double wanted = (double)(rows > 0 ? rows : 1) / (p->density > 0 ? p->density : 1);
     uint64_t span = (uint64_t)(upto - after);
     uint64_t parts = wanted >= (double)span ? 1 : (uint64_t)((double)span / wanted + 0.999);
     mm_status status = MM_OK;
     for (uint64_t i = 0; status == MM_OK && i < parts; i++) {
-        char spec[MM_ELASTIC_SPEC];
-        mm_elastic_extent e = {.shard = shard, .index = index};
-        e.after = after + (int64_t)((double)span * ((double)i / (double)parts));
-        e.upto = i + 1 == parts ? upto : after + (int64_t)((double)span * ((double)(i + 1) / (double)parts));
-        mm_extent extent = {.collection = p->number, .spec = spec};
-        extent.rows = (uint64_t)((double)(e.upto - e.after) * p->density + 0.5);
-        extent.bytes = extent.rows * p->collection->row_bytes;
-        extent.spec_size = mm_elastic_spec_print(&e, spec);
-        status = p->emit(p->context, &extent, err);
+        mm_elastic_extent *e = &ranges[count++];
+        *e = (mm_elastic_extent){.shard = shard, .index = index};
+        e->after = after + (int64_t)((double)span * ((double)i / (double)parts));
+        e->upto = i + 1 == parts ? upto : after + (int64_t)((double)span * ((double)(i + 1) / (double)parts));
+        if (count == COUNTED_AT_ONCE || i + 1 == parts) {
+            status = emit_counted(p, ranges, count, err);
+            count = 0;
+        }
     }
     return status;
 }
@@ -204,47 +227,15 @@ static mm_status read_former(const mm_elastic_collection *c, mm_extent_walk form
     return MM_OK;
 }
 
-/* Documents of a range that match the query: one answer without hits. */
-static mm_status count_range(mm_source *source, const mm_elastic_index *index, uint32_t shard, int64_t after,
-                             int64_t upto, uint64_t *rows, mm_error *err)
-{
-    char range[128];
-    cJSON *json = NULL;
-    mm_buffer body = MM_BUFFER_INIT;
-    snprintf(range, sizeof(range), "{\"range\":{\"_seq_no\":{\"gt\":%" PRId64 ",\"lte\":%" PRId64 "}}}", after, upto);
-    mm_buffer_printf(&body, "{\"size\":0,\"track_total_hits\":true,\"query\":");
-    mm_elastic_query(source, range, &body);
-    mm_buffer_append(&body, "}", 1);
-    char *path = mm_format("%s/_search?preference=_shards:%u&allow_partial_search_results=false&request_cache=false",
-                           index->path, shard);
-    mm_status status = path && !body.failed ? mm_elastic_json(source, "POST", path, body.data, &json, err)
-                                            : mm_error_set(err, MM_NO_MEMORY, "out of memory for a request");
-    if (status == MM_OK) {
-        const cJSON *shards = cJSON_GetObjectItemCaseSensitive(json, "_shards");
-        const cJSON *successful = cJSON_GetObjectItemCaseSensitive(shards, "successful");
-        const cJSON *total = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(json, "hits"), "total");
-        const cJSON *value = cJSON_GetObjectItemCaseSensitive(total, "value");
-        if (!cJSON_IsNumber(value) || value->valuedouble < 0 || !cJSON_IsNumber(successful) ||
-            successful->valuedouble != 1 || cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(json, "timed_out")))
-            status = mm_error_set(err, MM_UNAVAILABLE, "%s, shard %u: the documents of a range could not be counted",
-                                  index->name, shard);
-        else
-            *rows = (uint64_t)value->valuedouble;
-    }
-    cJSON_Delete(json);
-    mm_buffer_free(&body);
-    free(path);
-    return status;
-}
-
 /* A shard whose checkpoint went on: only where documents came, not where some were only deleted. */
 static mm_status plan_further(planner *p, const mm_elastic_index *index, uint32_t shard, int64_t after, int64_t upto,
                               mm_error *err)
 {
     uint64_t rows = 0;
+    mm_elastic_extent range = {.shard = shard, .after = after, .upto = upto, .index = index};
     if (upto <= after)
         return MM_OK;
-    mm_status status = count_range(p->source, index, shard, after, upto, &rows, err);
+    mm_status status = mm_elastic_count_ranges(p->source, &range, 1, &rows, err);
     if (status != MM_OK || rows == 0)
         return status;
     p->density = (double)rows / (double)(upto - after);
@@ -287,8 +278,9 @@ mm_status mm_elastic_count(mm_source *source, uint32_t number, mm_extent_walk fo
     for (size_t i = 0, at = 0; status == MM_OK && i < c->index_count; i++)
         for (uint32_t shard = 0; status == MM_OK && shard < c->indices[i].shards; shard++, at++) {
             uint64_t found = 0;
+            mm_elastic_extent range = {.shard = shard, .after = -1, .upto = upto[at], .index = &c->indices[i]};
             if (upto[at] >= 0)
-                status = count_range(source, &c->indices[i], shard, -1, upto[at], &found, err);
+                status = mm_elastic_count_ranges(source, &range, 1, &found, err);
             *rows += found;
         }
     free(upto);

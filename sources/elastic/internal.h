@@ -8,6 +8,7 @@
  *     describe.c     mapping, sample and counts
  *     memo.c         what the sample decided, for the processes that go on
  *     extent.c       ranges of `_seq_no`, or whole shards
+ *     counts.c       documents of such ranges
  *     request.c      what a reader asks for, by its kind of cursor
  *     reader.c       pages of an extent: requests, what each page must prove, batches
  *     mapping*.c     mapping and sample to schema                         } the seam, documents.h: JSON in, columns out;
@@ -59,6 +60,7 @@ typedef struct mm_elastic_collection {
     uint64_t documents;  /* that match, when the source was described */
     uint64_t row_bytes;  /* of columns, about */
     bool unique;         /* no key stands on two documents */
+    bool bounded;        /* a range of `_seq_no` never gives more rows than it has documents when it is planned */
     _Atomic uint32_t document_bytes; /* of a reply, as the last page had them */
 } mm_elastic_collection;
 
@@ -153,6 +155,13 @@ mm_status mm_elastic_count(mm_source *source, uint32_t number, mm_extent_walk fo
 
 /* The way that source.cursor asks for, or that the indices and the server allow; with the lock held. */
 mm_status mm_elastic_choose_way(mm_source *source, mm_elastic_collection *collection, mm_error *err) MM_MUST_USE;
+
+/* --- counts.c --------------------------------------------------------------------------------------------------- */
+
+/* Documents of ranges (at least one) of one index that match the query, as a search that begins now finds them.
+ * MM_UNAVAILABLE: not all could be counted. */
+mm_status mm_elastic_count_ranges(mm_source *source, const mm_elastic_extent *ranges, size_t count, uint64_t *rows,
+                                  mm_error *err) MM_MUST_USE;
 
 /* --- request.c -------------------------------------------------------------------------------------------------- */
 

@@ -73,7 +73,8 @@ def every_type_arrives_as_it_was_indexed(work):
         got = work.move(kind, "types-" + kind)
         assert list(got) == ["products"], got.keys()
         work.arrived(kind, "types-" + kind, got["products"], index)
-        work.ended("types-" + kind, rows_done=len(index.rows), rows_rejected=len(index.rejected))
+        work.ended("types-" + kind, rows_done=len(index.rows), rows_rejected=len(index.rejected),
+                   rows_total=len(index.rows) + len(index.rejected))
 
 
 def every_type_that_milvus_has_arrives_in_milvus(work):
@@ -122,6 +123,29 @@ def documents_that_were_deleted_after_they_were_copied_are_found(work):
     index.delete(range(0, 300, 3))
     work.fails(DATA, "the source has 200 rows, the target 300", "resume", name)
     work.ended(name, "failed", "different")
+
+
+def the_total_is_known_from_the_start_and_grows_with_what_is_written(work):
+    kind, name = "opensearch", "growing"
+    index = work.index(kind, name, 300)
+    index.delete(range(0, 300, 50))
+    all_rows = len(index.rows) + len(index.rejected)
+    target = {"driver": "milvus", "endpoint": work.milvus.uri}
+    file = work.make(kind, name, index=name, include=FEW, target=target, entry={"to": name})
+    ended = work.call("run", file, failpoint="elastic.page.fetched:1:kill", code=jobs.KILLED)
+    assert f": {all_rows} rows in" in ended.err, ended.err
+    work.ended(name, "interrupted", "none", rows_done=0, rows_total=all_rows)
+    index.write([*range(1, 40), *range(1000, 1020)], version=1)
+    work.call("resume", name, failpoint="changes.after_commit:1:kill", code=jobs.KILLED)
+    shown = work.ended(name, "interrupted", "none", rows_done=all_rows - 39, rows_total=all_rows + 59)
+    assert 0 < shown["rows_done"] < shown["rows_total"], shown
+    work.call("resume", name)
+    work.ended(name, rows_done=all_rows + 20, rows_total=all_rows + 20)
+    # rows of a cursor that may begin again cannot be counted before, nor what matches by the time of day
+    for number, source in enumerate(({"cursor": "pit"}, {"query": json.dumps({"range": {"day": {"lt": "now+90y"}}})})):
+        file = work.make(kind, f"uncounted{number}", index=name, include=FEW, target=target, entry={"to": f"n{number}"}, **source)
+        work.call("run", file, failpoint="elastic.page.fetched:1:kill", code=jobs.KILLED)
+        work.ended(f"uncounted{number}", "interrupted", "none", rows_total=None)
 
 
 def an_alias_a_pattern_and_a_filter_choose_documents(work):
@@ -180,6 +204,7 @@ def main():
         return jobs.run_checks([every_type_arrives_as_it_was_indexed, every_type_that_milvus_has_arrives_in_milvus,
                                 bits_arrive_as_a_binary_vector_in_milvus, other_cursors_read_the_same_documents,
                                 documents_that_were_deleted_after_they_were_copied_are_found,
+                                the_total_is_known_from_the_start_and_grows_with_what_is_written,
                                 an_alias_a_pattern_and_a_filter_choose_documents,
                                 keys_are_made_of_a_field_or_a_hash,
                                 a_routing_value_is_a_field_and_a_document_of_each_shard_arrives, what_is_not_there_is_told],

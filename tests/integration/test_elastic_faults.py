@@ -130,7 +130,7 @@ def refusals_that_pass_are_waited_for(work):
 
 
 def a_request_that_fails_before_there_is_a_plan_ends_the_job_and_the_next_call_does_it(work):
-    for word in ("_resolve", "_settings", "_mapping", "_search?request_cache", "_count", "_stats", "_refresh"):
+    for word in ("_resolve", "_settings", "_mapping", "_search?request_cache", "_count", "_stats", "_refresh", "_msearch"):
         rule = work.ways[0].on(lambda request: word in request.target, "answer", status=503)
         name, file = work.make()
         ended = work.end(work.start("run", file, "--or-resume"), 0, UNAVAILABLE, timeout=BOUND)

@@ -209,6 +209,29 @@ static void an_unknown_total_of_rows_stays_unknown(void **state)
     assert_int_equal(run.duplicates, 3);
 }
 
+static void the_total_settles_at_what_was_seen_unless_it_is_unknown(void **state)
+{
+    mm_fixture *f = *state;
+    fixture_open(f, MM_STORE_CREATE);
+    fixture_plan(f, 1, 2);
+    mm_task task = fixture_claim_one(f, MM_TASK_COPY);
+    mm_cursor cursor;
+    mm_op advance = fixture_advance(&task, &cursor, 900, true);
+    mm_op phase = {.kind = MM_OP_PHASE, .text = "verify"}, after = {.kind = MM_OP_PHASE, .text = "after", .flag = true};
+    fixture_apply(f, &advance, 1);
+    fixture_apply(f, &phase, 1);
+    assert_int_equal(fixture_run(f).rows_total, 2000);
+    fixture_apply(f, &after, 1);
+    assert_int_equal(fixture_run(f).rows_total, 900);
+
+    mm_run_record record = {.run = 2, .state = MM_RUN_PLANNED, .rows_total = MM_COUNT_UNKNOWN};
+    expect_ok(f, db->plan_begin(f->store, &record, &f->err));
+    expect_ok(f, db->plan_totals(f->store, &record, &f->err));
+    expect_ok(f, db->plan_end(f->store, true, &f->err));
+    fixture_apply(f, &after, 1);
+    assert_true(fixture_run(f).rows_total == MM_COUNT_UNKNOWN);
+}
+
 static void numbers_beyond_the_stores_integers_are_refused(void **state)
 {
     mm_fixture *f = *state;
@@ -839,6 +862,7 @@ int main(void)
         TEST(a_new_plan_removes_the_former_runs_rows_and_keeps_its_record),
         TEST(a_plan_of_a_run_that_was_already_is_refused),
         TEST(an_unknown_total_of_rows_stays_unknown),
+        TEST(the_total_settles_at_what_was_seen_unless_it_is_unknown),
         TEST(numbers_beyond_the_stores_integers_are_refused),
         TEST(thinning_belongs_to_the_copy_task_and_its_verify_task),
         TEST(claims_come_in_plan_order_and_only_once),
