@@ -115,6 +115,8 @@ void mm_core_free(mm_core *core);
 
 /* What happened. status MM_OK or the failure; retry_after_ms as in mm_error. */
 void mm_core_on_claimed(mm_core *core, const mm_core_task *tasks, size_t count, bool exhausted);
+/* The next batch of its task, from the row on up to which the task was read; of any other, a source that breaks its
+ * contract, the core ends with MM_BUG. */
 void mm_core_on_item(mm_core *core, mm_core_item *item);
 void mm_core_on_read_end(mm_core *core, uint32_t slot, mm_status status, uint32_t retry_after_ms);
 /* acknowledged: leading rows of the batch that are on the target, when status is not MM_OK. */

@@ -70,11 +70,17 @@ void mm_core_start_reads(mm_core *core)
 void mm_core_on_item(mm_core *core, mm_core_item *item)
 {
     core_slot *s = &core->slots[item->slot];
+    uint64_t next = core->cursors[item->slot].row;
+    item->next = item->next_ready = NULL;
+    if (item->first != next || item->end.row < next) { /* no cursor could ever get over the hole */
+        mm_core_emit(core, MM_CORE_DROP)->item = item;
+        mm_core_stop(core, MM_BUG);
+        return;
+    }
     item->state = MM_ITEM_READY;
     item->doubt = core->config.reserve && item->first < s->boundary;
     item->acknowledged = item->resent = 0;
     item->lane = s->lane;
-    item->next = item->next_ready = NULL;
     core->cursors[item->slot] = item->end;
     if (s->tail)
         s->tail->next = item;

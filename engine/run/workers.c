@@ -100,6 +100,10 @@ static mm_status read_batch(reading *r, mm_error *err)
     mm_status status = p->session->sources->next(r->reader, max_rows, p->batch_bytes, flow->batch, err);
     if (status == MM_OK && flow->batch->end.row <= r->row)
         status = mm_error_set(err, MM_BUG, "the source gave a batch without rows");
+    if (status == MM_OK && flow->batch->first_row != r->row)
+        status = mm_error_set(err, MM_BUG, "%s, task %llu: the source gave rows from %llu on where row %llu comes next",
+                              r->collection->from->schema.name, (unsigned long long)r->slot->task.id,
+                              (unsigned long long)flow->batch->first_row, (unsigned long long)r->row);
     if (status == MM_OK)
         status = transform(r, flow, err);
     if (status != MM_OK) {
