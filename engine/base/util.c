@@ -46,7 +46,12 @@ static size_t edit_distance(const char *a, const char *b)
 const char *mm_nearest(const char *word, const char *const *names, size_t count)
 {
     const char *best = NULL;
-    size_t best_distance = strlen(word) / 3 + 1;
+    size_t length = strlen(word), best_distance = length / 3 + 1;
+    for (size_t i = 0; length >= 3 && i < count; i++)
+        if (strncmp(names[i], word, length) == 0 && (best == NULL || strlen(names[i]) < strlen(best)))
+            best = names[i];
+    if (best)
+        return best;
     for (size_t i = 0; i < count; i++) {
         size_t distance = edit_distance(word, names[i]);
         if (distance < best_distance || (distance == best_distance && best == NULL)) {

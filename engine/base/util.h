@@ -20,8 +20,8 @@ static inline bool mm_add_u64(uint64_t a, uint64_t b, uint64_t *out)
 /* The printf-formatted string, malloc'd; NULL when out of memory. */
 char *mm_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* The candidate nearest to word by edit distance when it is near enough to be a slip of the
- * keyboard, else NULL. Candidates: count names. */
+/* The candidate that begins with word (of 3 bytes or more), else the nearest by edit distance when it is near enough to
+ * be a slip of the keyboard, else NULL. Candidates: count names. */
 const char *mm_nearest(const char *word, const char *const *names, size_t count);
 
 /* Growing byte buffer. data is malloc'd, size bytes used and a NUL behind them (data is NULL while empty). After a failed append (out of memory)

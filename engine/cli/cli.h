@@ -89,6 +89,8 @@ bool mm_cli_flag(const mm_cli_args *args, const char *name);
 const char *mm_cli_text(const mm_cli_args *args, const char *name);
 /* By name or alias; NULL: none. */
 const mm_command *mm_cli_find(const mm_cli_table *table, const char *name);
+/* MM_USAGE, with the command that is nearest to word. */
+mm_status mm_cli_no_command(const mm_cli_table *table, const char *word, mm_error *err);
 
 /* Text for a terminal, at most 80 columns. */
 void mm_help_overview(const mm_cli_table *table, mm_buffer *out);

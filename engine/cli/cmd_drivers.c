@@ -129,6 +129,18 @@ static void show_json(mm_buffer *out, const driver *drivers, size_t count)
     cJSON_Delete(list);
 }
 
+static mm_status no_driver(const char *name, mm_error *err)
+{
+    driver drivers[DRIVERS_MAX];
+    const char *names[DRIVERS_MAX];
+    size_t count = all_drivers(NULL, drivers);
+    for (size_t i = 0; i < count; i++)
+        names[i] = drivers[i].name;
+    const char *nearest = mm_nearest(name, names, count);
+    return mm_error_set(err, MM_USAGE, "there is no driver %.60s%s%s%s", name, nearest ? " (did you mean " : "",
+                        nearest ? nearest : "", nearest ? "?)" : "");
+}
+
 mm_status mm_cmd_drivers(const mm_cli_args *args, mm_error *err)
 {
     driver drivers[DRIVERS_MAX];
@@ -136,7 +148,7 @@ mm_status mm_cmd_drivers(const mm_cli_args *args, mm_error *err)
     const char *name = args->operand_count ? args->operands[0] : NULL;
     size_t count = all_drivers(name, drivers);
     if (count == 0)
-        return mm_error_set(err, MM_USAGE, "there is no driver %.60s", name ? name : "at all");
+        return no_driver(name, err);
     if (mm_cli_flag(args, "json"))
         show_json(&text, drivers, count);
     else if (name == NULL)

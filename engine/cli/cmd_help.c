@@ -20,7 +20,7 @@ static mm_status write_help(const mm_cli_args *args, mm_buffer *out, mm_error *e
     }
     const mm_command *command = mm_cli_find(&mm_cli, word);
     if (command == NULL)
-        return mm_error_set(err, MM_USAGE, "there is no command %.60s", word);
+        return mm_cli_no_command(&mm_cli, word, err);
     mm_help_command(&mm_cli, command, out);
     return MM_OK;
 }

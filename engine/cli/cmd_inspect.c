@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/commands.h"
@@ -29,8 +30,11 @@ static mm_status ask_all(const char *location, mm_buffer *text, mm_error *err)
         if (status != MM_NOT_FOUND)
             return status == MM_OK ? MM_OK : mm_error_context(err, "%s", sinks[i]->name);
     }
+    struct stat there;
+    bool folder = stat(location, &there) == 0 && S_ISDIR(there.st_mode);
     return mm_error_set(err, MM_NOT_FOUND, "no driver knows what %s is; inspect takes a file of rows or an index, a "
-                                           "folder or prefix with a manifest.json, and a Milvus", location);
+                                           "folder or prefix with a manifest.json, and a Milvus%s", location,
+                        folder ? ": of a folder of files ask about one of them" : "");
 }
 
 /* A manifest by its own name is the collection that it stands in. */

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "cli/commands.h"
 
 /* The name has to be typed: a stray "y" in the terminal's buffer destroys nothing. */
@@ -36,6 +37,8 @@ mm_status mm_cmd_reset(const mm_cli_args *args, mm_error *err)
         status = confirm(request.run.job_name, err);
     if (status == MM_OK)
         status = mm_run_reset(&request.run, err);
+    if (status == MM_OK)
+        mm_log(MM_LOG_INFO, "job `%s` is forgotten; what it wrote stays in the target", request.run.job_name);
     mm_request_free(&request);
     return status;
 }

@@ -45,13 +45,13 @@ static size_t lines(const mm_buffer *text)
 static mm_status draw(const mm_run_args *run, size_t *drawn, mm_error *err)
 {
     mm_buffer text = MM_BUFFER_INIT, screen = MM_BUFFER_INIT;
+    mm_error ignored = MM_ERROR_INIT;
     mm_status status = mm_run_status(run, &text, err);
-    if (status == MM_OK) {
-        if (*drawn > 0) /* back to where the last picture began */
-            mm_buffer_printf(&screen, "\033[%zuA\033[J", *drawn);
-        mm_buffer_append(&screen, text.data, text.size);
-        status = mm_cli_print(&screen, err);
-    }
+    if (*drawn > 0 && text.size > 0) /* back to where the last picture began */
+        mm_buffer_printf(&screen, "\033[%zuA\033[J", *drawn);
+    mm_buffer_append(&screen, text.data, text.size); /* what could be read is shown in any case */
+    mm_status printed = mm_cli_print(&screen, status == MM_OK ? err : &ignored);
+    status = status == MM_OK ? printed : status;
     if (status == MM_OK && !run->json && isatty(STDOUT_FILENO))
         *drawn = lines(&text);
     mm_buffer_free(&screen);

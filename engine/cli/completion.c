@@ -42,11 +42,23 @@ static void bash_options(mm_buffer *out, const mm_cli_option *options, size_t co
         mm_buffer_printf(out, " --%s", options[i].name);
 }
 
-/* The words after an option that takes a value. */
-static void bash_values(mm_buffer *out, const mm_cli_option *options, size_t count)
+/* Commands share options; the script asks for each once. */
+static bool said_before(const mm_cli_table *table, size_t before, const mm_cli_option *option)
+{
+    for (size_t i = 0; i < before; i++)
+        for (size_t j = 0; j < table->commands[i].option_count; j++) {
+            const mm_cli_option *other = &table->commands[i].options[j];
+            if (strcmp(other->name, option->name) == 0 && other->letter == option->letter)
+                return true;
+        }
+    return false;
+}
+
+/* The words after an option that takes a value; of the options of command number `before`, or the global ones (0). */
+static void bash_values(const mm_cli_table *table, size_t before, mm_buffer *out, const mm_cli_option *options, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        if (options[i].kind == MM_CLI_FLAG)
+        if (options[i].kind == MM_CLI_FLAG || said_before(table, before, &options[i]))
             continue;
         if (options[i].letter)
             mm_buffer_printf(out, "        -%c|--%s) ", options[i].letter, options[i].name);
@@ -104,9 +116,9 @@ static void bash(const mm_cli_table *table, mm_buffer *out)
                           "    for word in \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"; do\n"
                           "        case $word in -*) ;; *) command=$word; break;; esac\n    done\n"
                           "    case $previous in\n");
-    bash_values(out, table->globals, table->global_count);
+    bash_values(table, 0, out, table->globals, table->global_count);
     for (size_t i = 0; i < table->command_count; i++)
-        bash_values(out, table->commands[i].options, table->commands[i].option_count);
+        bash_values(table, i, out, table->commands[i].options, table->commands[i].option_count);
     mm_buffer_printf(out, "    esac\n    case $command in\n        '') words='");
     command_names(table, out);
     mm_buffer_printf(out, "';;\n");

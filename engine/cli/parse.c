@@ -120,22 +120,24 @@ static mm_status parse_short(parser *p, const char *text)
     return MM_OK;
 }
 
+mm_status mm_cli_no_command(const mm_cli_table *table, const char *word, mm_error *err)
+{
+    const char **names = calloc(table->command_count, sizeof(*names));
+    for (size_t i = 0; names && i < table->command_count; i++)
+        names[i] = table->commands[i].name;
+    const char *nearest = names ? mm_nearest(word, names, table->command_count) : NULL;
+    mm_status status = mm_error_set(err, MM_USAGE, "there is no command %.60s%s%s%s", word,
+                                    nearest ? " (did you mean " : "", nearest ? nearest : "", nearest ? "?)" : "");
+    free(names);
+    return status;
+}
+
 static mm_status parse_operand(parser *p, const char *text)
 {
     mm_cli_args *args = p->args;
     if (args->command == NULL) {
         args->command = mm_cli_find(p->table, text);
-        if (args->command)
-            return MM_OK;
-        const char **names = calloc(p->table->command_count, sizeof(*names));
-        for (size_t i = 0; names && i < p->table->command_count; i++)
-            names[i] = p->table->commands[i].name;
-        const char *nearest = names ? mm_nearest(text, names, p->table->command_count) : NULL;
-        mm_status status = mm_error_set(p->err, MM_USAGE, "there is no command %.60s%s%s%s", text,
-                                        nearest ? " (did you mean " : "", nearest ? nearest : "",
-                                        nearest ? "?)" : "");
-        free(names);
-        return status;
+        return args->command ? MM_OK : mm_cli_no_command(p->table, text, p->err);
     }
     if (args->operand_count >= args->command->operands_max ||
         args->operand_count >= MM_CLI_OPERANDS_MAX)

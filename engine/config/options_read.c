@@ -131,9 +131,12 @@ static mm_status read_number(mm_config_reader *reader, mm_option_value *value, m
         mm_value_size_text(value->as.size, text);
     }
     if (!fits || number < low || number > high) {
-        snprintf(expected, sizeof(expected), "%s%s%s",
+        const char *range = option->choices ? option->choices : "";
+        size_t length = strlen(range);
+        bool open = length > 2 && strcmp(range + length - 2, "..") == 0; /* "16MiB.." */
+        snprintf(expected, sizeof(expected), "%s%s%.*s",
                  option->type == MM_OPT_INT ? "a whole number" : "a size such as 64MiB, 1GB or 4096",
-                 option->choices ? " in the range " : "", option->choices ? option->choices : "");
+                 open ? " of at least " : option->choices ? " in the range " : "", (int)(open ? length - 2 : length), range);
         return bad(reader, value, err, expected);
     }
     value->text = kept(reader, text);
@@ -410,6 +413,20 @@ static bool is_known(const mm_options *options, const char *key)
     return false;
 }
 
+/* Where nothing is near: all that a small section has, else where a driver's keys stand. */
+static const char *what_there_is(mm_config_reader *reader, const char *const *names, size_t count)
+{
+    enum { FEW = 12 };
+    mm_buffer text = MM_BUFFER_INIT;
+    if (count > FEW)
+        return "; `mmresume drivers NAME` lists the keys of a driver";
+    for (size_t i = 0; i < count; i++)
+        mm_buffer_printf(&text, "%s%s", i ? ", " : "; there are: ", names[i]);
+    const char *copy = text.data && !text.failed ? mm_arena_strdup(reader->arena, text.data) : NULL;
+    mm_buffer_free(&text);
+    return copy ? copy : "";
+}
+
 static mm_status unknown_key(mm_config_reader *reader, const mm_node *key, const char *section,
                              const mm_options *options, mm_error *err)
 {
@@ -427,8 +444,10 @@ static mm_status unknown_key(mm_config_reader *reader, const mm_node *key, const
             count += names[count] != NULL;
         }
     }
-    return mm_node_error(key, reader->path, err, "unknown key `%.100s` in %s%s", key->text, section,
-                         mm_config_suggest(reader->arena, key->text, names, count));
+    const char *more = mm_config_suggest(reader->arena, key->text, names, count);
+    if (*more == '\0')
+        more = what_there_is(reader, names, count);
+    return mm_node_error(key, reader->path, err, "unknown key `%.100s` in %s%s", key->text, section, more);
 }
 
 mm_status mm_options_read(mm_config_reader *reader, const mm_node *node, const mm_node *owner,

@@ -141,7 +141,8 @@ static mm_status prepare(mm_milvus_lite *lite, const mm_milvus_lite_args *args, 
     extern char **environ;
     const char *name = args->python != NULL ? args->python : "milvus-lite";
     if (!find_program(name, lite->program))
-        return mm_error_set(err, MM_CONFIG, "%s: not found; Milvus Lite is needed to open %s", name, args->folder);
+        return mm_error_set(err, MM_CONFIG, "%s: not found; Milvus Lite is needed to open %s: `pip install milvus-lite`, "
+                                            "or name a Python that has it as target.lite_python", name, args->folder);
     char digits[16];
     snprintf(digits, sizeof(digits), "%d", port);
     const char *words[ARGUMENTS_MAX] = {lite->program};

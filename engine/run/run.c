@@ -57,29 +57,33 @@ static mm_status write_job(mm_session *session, mm_error *err)
 
 static mm_status start_new_run(mm_session *session, mm_error *err)
 {
-    if (unlink(session->rejects_path) != 0 && errno != ENOENT)
-        return mm_error_errno(err, MM_IO, "%s", session->rejects_path);
     mm_status status = write_job(session, err);
     if (status == MM_OK)
         status = mm_session_open_source(session, err);
     if (status == MM_OK)
         status = mm_session_open_sink(session, session->run.run + 1, err);
+    /* the last run's; without a new run they stay */
+    if (status == MM_OK && unlink(session->rejects_path) != 0 && errno != ENOENT)
+        status = mm_error_errno(err, MM_IO, "%s", session->rejects_path);
     if (status == MM_OK)
         status = mm_plan_make(session, err);
     return status == MM_OK ? mm_execute(session, false, false, err) : status;
 }
 
+/* A run goes on as it was planned: whoever has mended the job file has to be told that this is not enough. */
 static mm_status unfinished(const mm_session *session, mm_error *err)
 {
     const mm_run_record *run = &session->run;
     const char *name = session->record.name;
+    bool changed = strcmp(session->job->text, session->record.config_text) != 0;
+    const char *anew = changed ? " and run again, for the job file as it is now" : "";
     if (run->state == MM_RUN_FAILED)
         return mm_error_set(err, MM_UNFINISHED,
-                            "run %u of `%s` failed: %s; mend the cause and `mmresume resume %s`, or `mmresume reset %s`",
-                            run->run, name, run->error ? run->error : "unknown", name, name);
+                            "run %u of `%s` failed: %s; mend the cause and `mmresume resume %s`, or `mmresume reset %s`%s",
+                            run->run, name, run->error ? run->error : "unknown", name, name, anew);
     return mm_error_set(err, MM_UNFINISHED,
-                        "run %u of `%s` is unfinished; `mmresume resume %s` goes on, `mmresume reset %s` gives it up",
-                        run->run, name, name, name);
+                        "run %u of `%s` is unfinished; `mmresume resume %s` goes on, `mmresume reset %s` gives it up%s",
+                        run->run, name, name, name, changed ? ": then run again, for the job file as it is now" : "");
 }
 
 static bool is_unfinished(mm_run_state state)
@@ -142,7 +146,8 @@ static mm_status warn_changed_file(const mm_session *session)
     mm_status status = mm_job_load(session->job->path, "", mm_run_tables(), &now, &err);
     if (status == MM_OK && strcmp(now->text, session->job->text) != 0)
         mm_log(MM_LOG_WARN, "%s has changed since the run began; the run goes on with the job as it was then "
-                            "(`resume --set` changes credentials, endpoints and limits)", session->job->path);
+                            "(`resume --set` changes credentials, endpoints and limits; for all else `mmresume reset %s` "
+                            "and run again)", session->job->path, session->record.name);
     mm_job_free(now);
     return MM_OK;
 }

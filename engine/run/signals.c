@@ -1,5 +1,7 @@
 /* The stop flag: set by the first TERM or INT, a second ends the process at once. What does not hear the flag in time
- * (a storage that does not answer, a call with a long deadline) is not waited for. */
+ * (a storage that does not answer, a call with a long deadline) is not waited for. One wish to stop often comes twice:
+ * timeout(1) signals its child and then the child's whole group, and a wrapper passes on what the terminal has told us
+ * already. Such an echo is no second signal. */
 #include "run/signals.h"
 
 #include <errno.h>
@@ -8,6 +10,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -15,17 +18,22 @@
 #include "run/run.h"
 
 #define STOP_MAX_S 18 /* a stop must end within 20 s; the pipeline drains for 15 s at most */
+#define ECHO_MS 200
 
-static atomic_bool stop_asked; /* lock-free: fit for a handler, and read by every thread */
+static _Atomic uint64_t asked_ms; /* 0: not yet; lock-free: fit for a handler, and read by every thread */
 static sem_t asked;
 
 static void on_signal(int number)
 {
     int before = errno;
+    struct timespec now = {0};
     (void)number;
-    if (atomic_exchange(&stop_asked, true))
+    clock_gettime(CLOCK_MONOTONIC, &now); /* safe in a handler, as POSIX lists it */
+    uint64_t now_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000 + 1, first_ms = 0;
+    if (atomic_compare_exchange_strong(&asked_ms, &first_ms, now_ms)) /* another thread may be in here with the echo */
+        sem_post(&asked);
+    else if (now_ms >= first_ms + ECHO_MS)
         _exit(75); /* every savepoint is durable: nothing has to be tidied */
-    sem_post(&asked);
     errno = before;
 }
 
@@ -59,5 +67,5 @@ void mm_run_install_signals(void)
 
 bool mm_signals_stop_asked(void)
 {
-    return atomic_load(&stop_asked);
+    return atomic_load(&asked_ms) != 0;
 }

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/json_text.h"
+#include "base/log.h"
 #include "run/collections.h"
 #include "run/progress.h"
 #include "run/run.h"
@@ -179,10 +180,19 @@ static void add_details(mm_buffer *out, const char *dir, const job_view *view)
         mm_buffer_printf(out, "verdict %s: source %" PRIu64 " rows, target %" PRIu64 " rows, %" PRIu64 " mismatches\n",
                          mm_verdict_state_name(run->verdict.state), run->verdict.source_rows,
                          run->verdict.target_rows, run->verdict.mismatches);
-    if (run->error)
+    mm_run_state state = shown_state(view);
+    bool stopped = state == MM_RUN_CANCELLED || run->exit_code == mm_status_exit(MM_INTERRUPTED); /* on request: no error */
+    if (run->error && !stopped)
         mm_buffer_printf(out, "error: %s\n", run->error);
     if (run->rows_rejected > 0)
         mm_buffer_printf(out, "rejects: %s/%s.rejects.ndjson\n", dir, view->name);
+    if (view->running)
+        return;
+    if (state == MM_RUN_INTERRUPTED)
+        mm_buffer_printf(out, "next: `mmresume resume %s` goes on from the last savepoint\n", view->name);
+    else if (state == MM_RUN_FAILED && run->verdict.state != MM_VERDICT_DIFFERENT) /* else the error says what helps */
+        mm_buffer_printf(out, "next: mend the cause and `mmresume resume %s`, or `mmresume reset %s`\n", view->name,
+                         view->name);
 }
 
 static mm_status one_status(const mm_run_args *args, mm_buffer *out, mm_error *err)
@@ -202,25 +212,29 @@ static mm_status one_status(const mm_run_args *args, mm_buffer *out, mm_error *e
     return status;
 }
 
-mm_status mm_run_status(const mm_run_args *args, mm_buffer *out, mm_error *err)
+/* A store that cannot be read does not hide the others: it is the error in the end. */
+static mm_status all_status(const mm_run_args *args, mm_buffer *out, mm_error *err)
 {
-    if (args->job_name)
-        return one_status(args, out, err);
     mm_arena arena = MM_ARENA_INIT;
     const char **names = NULL;
-    size_t count = 0;
+    size_t count = 0, shown = 0;
     mm_status status = mm_store_list(args->state_dir, &arena, &names, &count, err);
-    if (args->json)
-        mm_buffer_printf(out, "{\"jobs\":[");
-    else
-        add_header(out);
-    for (size_t i = 0; status == MM_OK && i < count; i++) {
+    mm_buffer_printf(out, args->json ? "{\"jobs\":[" : "");
+    for (size_t i = 0; i < count; i++) {
         job_view view;
-        status = read_view(args->state_dir, names[i], &arena, &view, err);
-        if (status != MM_OK)
-            break;
-        if (args->json && i > 0)
-            mm_buffer_printf(out, ",");
+        mm_error failure = MM_ERROR_INIT;
+        mm_status read = read_view(args->state_dir, names[i], &arena, &view, &failure);
+        if (read == MM_NOT_FOUND) /* reset meanwhile */
+            continue;
+        if (read != MM_OK) {
+            if (status == MM_OK)
+                status = mm_error_set(err, read, "job `%s`: %s", names[i], failure.text);
+            continue;
+        }
+        if (shown++ > 0)
+            mm_buffer_printf(out, args->json ? "," : "");
+        else if (!args->json)
+            add_header(out);
         if (args->json)
             add_json(out, &view);
         else
@@ -228,6 +242,13 @@ mm_status mm_run_status(const mm_run_args *args, mm_buffer *out, mm_error *err)
     }
     if (args->json)
         mm_buffer_printf(out, "]}\n");
+    else if (shown == 0 && status == MM_OK)
+        mm_log(MM_LOG_INFO, "there is no job in %s", args->state_dir);
     mm_arena_free(&arena);
     return status;
+}
+
+mm_status mm_run_status(const mm_run_args *args, mm_buffer *out, mm_error *err)
+{
+    return args->job_name ? one_status(args, out, err) : all_status(args, out, err);
 }

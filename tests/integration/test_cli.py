@@ -66,6 +66,8 @@ class Cli(unittest.TestCase):
         self.fails(2, "--log-level is one of error|warn|info|debug, not loud", "run", "--log-level", "loud")
         self.fails(2, "config does one of", "config", "--show", "--schema")
         self.fails(2, "there is no driver nothing", "drivers", "nothing")
+        self.fails(2, "there is no driver milvs (did you mean milvus?)", "drivers", "milvs")
+        self.fails(2, "there is no command statsu (did you mean status?)", "help", "statsu")
         self.fails(2, "completion is for bash, zsh and fish, not for csh", "completion", "csh")
         self.fails(2, "there is no command nothing", "help", "nothing")
 
@@ -177,6 +179,7 @@ class Cli(unittest.TestCase):
         self.fails(3, "no driver knows what text is; inspect takes", "inspect", "text")
         self.write("manifest.json", "{}")
         self.fails(3, "no driver knows what . is", "inspect", "manifest.json")
+        self.fails(3, "of a folder of files ask about one of them", "inspect", self.folder)
 
     def test_a_bulk_import_that_cannot_be_is_refused_by_the_check_and_by_the_plan(self):
         source = "source: {driver: faiss, path: a.index}\n"
@@ -204,6 +207,9 @@ class Cli(unittest.TestCase):
         self.assertEqual(complete("mmresume", "run", "--or"), ["--or-resume"])
         self.assertIn("faiss", complete("mmresume", "drivers", ""))
         self.assertEqual(complete("mmresume", "status", "--log-format", ""), ["text", "json"])
+        with open(script) as file:
+            cases = re.findall(r"^ +(-\S+)\) COMPREPLY", file.read(), re.M)
+        self.assertEqual(sorted(cases), sorted(set(cases)))
 
     def test_every_shell_gets_every_command(self):
         for shell in ("bash", "zsh", "fish"):
@@ -254,8 +260,44 @@ class Cli(unittest.TestCase):
         self.assertIn("done", self.succeeds("status", "life", "--watch"))
         self.succeeds("verify", "life", "--full")
         self.succeeds("resume", "mmresume.yaml")
-        self.succeeds("reset", "life", "--yes")
+        result = self.run_cli("reset", "life", "--yes")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("job `life` is forgotten", result.stderr)
         self.assertEqual(json.loads(self.succeeds("status", "--json")), {"jobs": []})
+        result = self.run_cli("status")
+        self.assertEqual((result.returncode, result.stdout), (0, ""))
+        self.assertIn(f"there is no job in {self.folder}/state", result.stderr)
+
+    def test_savepoints_that_cannot_be_read_do_not_hide_other_jobs(self):
+        self.write_job()
+        self.succeeds("run")
+        with open(os.path.join(self.folder, "state", "life.db"), "rb") as file:
+            head = file.read(100)  # it is ours, and nothing else of it can be read
+        for name in ("first", "next"):  # before and behind `life`
+            with open(os.path.join(self.folder, "state", name + ".db"), "wb") as file:
+                file.write(head + b"\xff" * 8092)
+        result = self.run_cli("status")
+        self.assertEqual(result.returncode, 5, result.stderr)
+        self.assertIn("life ", result.stdout)
+        self.assertIn("job `first`: ", result.stderr)
+        result = self.run_cli("status", "--json")
+        self.assertEqual([job["job"] for job in json.loads(result.stdout)["jobs"]], ["life"])
+        self.assertEqual(result.returncode, 5, result.stderr)
+
+    def test_a_mended_job_file_after_a_failure_is_told_what_it_takes(self):
+        self.write_job()
+        self.succeeds("run")
+        self.fails(3, "holds a collection already; if_exists: append, skip or overwrite", "run")
+        shown = self.succeeds("status", "life")
+        self.assertIn("error: a: ", shown)
+        self.assertIn("next: mend the cause and `mmresume resume life`, or `mmresume reset life`", shown)
+        self.assertNotIn("as it is now", self.fails(6, "holds a collection already", "run").stderr)
+        with open(os.path.join(self.folder, "mmresume.yaml"), "a") as file:
+            file.write("collections: [{if_exists: overwrite}]\n")
+        self.fails(6, "`mmresume reset life` and run again, for the job file as it is now", "run")
+        self.assertIn("for all else `mmresume reset life` and run again", self.run_cli("resume", "life").stderr)
+        self.succeeds("reset", "life", "--yes")
+        self.succeeds("run")
 
     def test_an_interrupted_run_names_resume_and_goes_on(self):
         self.write_job(rate="4000 rows/s")
@@ -264,6 +306,9 @@ class Cli(unittest.TestCase):
         self.assertIn("mmresume resume life", result.stderr)
         self.assertNotIn("error:", result.stderr)
         self.assertEqual(self.status()["state"], "interrupted")  # what was queued may all have been drained
+        shown = self.succeeds("status", "life")
+        self.assertIn("next: `mmresume resume life` goes on", shown)
+        self.assertNotIn("error:", shown)
         self.fails(6, "mmresume resume life", "run")
         self.fails(3, 'job.duplicates was not set and is "first"', "resume", "life", "--set", "duplicates=first")
         self.succeeds("run", "--or-resume", "--set", "limits.rate=none")

@@ -81,6 +81,21 @@ def a_second_signal_ends_at_once(kinds):
     finish_and_check(kinds["many"], job)
 
 
+def an_echo_of_the_first_signal_is_no_second_one(kinds):
+    """timeout(1) sends its signal to its child, and again to the child's process group."""
+    job = kinds["many"].job()
+    process = slow_run(job, failpoint="lane.before_send:9:sleep=1500")
+    job.wait_hit(process, "lane.before_send", hits=9)
+    for _ in range(3):
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.01)  # each is delivered by itself
+    ended = job.end(process, 20)
+    expect(ended, INTERRUPTED, "interrupted, resumable")
+    if state(job, "interrupted")["error"] is None:
+        raise Wrong("the stop was not clean: the run's end is not recorded")
+    finish_and_check(kinds["many"], job)
+
+
 def a_signal_at_any_moment_loses_nothing(kinds):
     generator = random.Random(3)
     for number in range(16):
@@ -308,7 +323,7 @@ def two_files_cannot_share_a_name(kinds):
 
 
 TESTS = [a_first_signal_ends_with_75_within_20_seconds, a_second_signal_ends_at_once,
-         a_signal_at_any_moment_loses_nothing, a_store_that_never_answers_does_not_hold_up_a_stop,
+         an_echo_of_the_first_signal_is_no_second_one, a_signal_at_any_moment_loses_nothing, a_store_that_never_answers_does_not_hold_up_a_stop,
          a_window_ends_with_75, state_none, state_done, state_interrupted,
          state_failed_by_the_target, state_failed_by_the_verification, state_failed_by_a_changed_source,
          state_cancelled, state_running, a_running_job_is_cancelled_from_another_shell, two_files_cannot_share_a_name]

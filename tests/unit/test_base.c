@@ -126,6 +126,8 @@ static void the_nearest_name_is_found_only_when_it_is_near(void **state)
     const char *names[] = {"endpoint", "token", "transfer"};
     assert_string_equal(mm_nearest("endpont", names, 3), "endpoint");
     assert_string_equal(mm_nearest("tokn", names, 3), "token");
+    assert_string_equal(mm_nearest("end", names, 3), "endpoint");
+    assert_null(mm_nearest("en", names, 3));
     assert_null(mm_nearest("zzzzzzzz", names, 3));
 }
 

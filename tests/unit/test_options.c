@@ -196,7 +196,7 @@ static void wrong_values_are_refused(void **state)
         {"flag=maybe", "`flag` is true or false, not `maybe`"},
         {"number=11", "`number` is a whole number in the range 1..10, not `11`"},
         {"number=x", "`number` is a whole number in the range 1..10, not `x`"},
-        {"size=5", "`size` is a size such as 64MiB, 1GB or 4096 in the range 1MiB.., not `5`"},
+        {"size=5", "`size` is a size such as 64MiB, 1GB or 4096 of at least 1MiB, not `5`"},
         {"time=30", "`time` is a duration such as"},
         {"mode=slwo", "`mode` is one of fast or slow, not `slwo` (did you mean `slow`?)"},
         {"path=", "`path` is a path, not ``"},
