@@ -50,8 +50,10 @@ mm_status mm_sql_fail(mm_store *store, int rc, mm_error *err)
     int extended = sqlite3_extended_errcode(store->db);
     if ((extended & 0xff) == (rc & 0xff))
         rc = extended;
-    return mm_error_set(err, mm_sql_status(store->db, rc), "savepoint store %s: %s (SQLite %d)",
-                        store->path, sqlite3_errmsg(store->db), rc);
+    bool damaged = (rc & 0xff) == SQLITE_CORRUPT || (rc & 0xff) == SQLITE_NOTADB;
+    return mm_error_set(err, mm_sql_status(store->db, rc), "savepoint store %s: %s (SQLite %d)%s", store->path,
+                        sqlite3_errmsg(store->db), rc,
+                        damaged ? "; bring it back from a backup, or remove it to give the job's savepoints up" : "");
 }
 
 mm_status mm_store_no_memory(mm_store *store, mm_error *err)

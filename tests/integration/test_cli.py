@@ -280,6 +280,7 @@ class Cli(unittest.TestCase):
         self.assertEqual(result.returncode, 5, result.stderr)
         self.assertIn("life ", result.stdout)
         self.assertIn("job `first`: ", result.stderr)
+        self.assertIn("bring it back from a backup, or remove it", result.stderr)
         result = self.run_cli("status", "--json")
         self.assertEqual([job["job"] for job in json.loads(result.stdout)["jobs"]], ["life"])
         self.assertEqual(result.returncode, 5, result.stderr)
