@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "formats/json_block.h"
 #include "formats/json_parse.h"
 #include "formats/powers_of_ten.h"
 
@@ -15,6 +16,7 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "eight digits are read
 /* Bytes that the loop may look at from a number's first one on: a sign, 10 digits, a point, three
  * words, an exponent. */
 #define MARGIN 64
+#define ALONE 8 /* numbers read one by one where the first of a block was not usual */
 
 static const uint64_t tens[] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000};
 /* Below these a value may get so many more digits and stays below 10^19. */
@@ -139,13 +141,20 @@ static inline bool quick_float(const uint8_t **at, float *out)
 static bool quick_floats(mm_json *json, float *out, size_t most, size_t *count)
 {
     const uint8_t *at = json->at, *end = json->end;
-    size_t n = *count;
-    bool closed = false;
+    size_t n = *count, alone = 0; /* numbers to read before a block is tried again */
+    bool closed = false, blocks = mm_json_block_can();
     while (!closed && n < most && end - at >= MARGIN) {
+        if (blocks && alone == 0) {
+            size_t before = n;
+            closed = mm_json_block_floats(&at, json->start, end, out, most, &n);
+            alone = n == before ? ALONE : 1;
+            continue;
+        }
         at += *at == ' ';
         if (!quick_float(&at, &out[n]))
             break;
         n++;
+        alone -= blocks;
         closed = *at == ']';
         at += !closed;
     }

@@ -49,7 +49,7 @@ static const mm_option options[] = {
      .help = "how long the server keeps a point in time or a scroll that is not asked for"},
     {.name = "catch_up", .type = MM_OPT_INT, .choices = "0..1000", .default_value = "3",
      .help = "passes over what was written during the run, at most; 0: the documents as they were read"},
-    {.name = "extent_bytes", .type = MM_OPT_SIZE, .default_value = "64MiB",
+    {.name = "extent_bytes", .type = MM_OPT_SIZE, .default_value = "8MiB",
      .help = "bytes of column values in one extent, the part of a shard that is one task"},
     {.name = "page_bytes", .type = MM_OPT_SIZE, .choices = "64KiB..256MiB", .default_value = "8MiB",
      .help = "bytes of one reply, about"},

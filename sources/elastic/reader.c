@@ -153,16 +153,16 @@ static mm_status check_shards(const mm_reader *r, const mm_elastic_envelope *e, 
     return MM_OK;
 }
 
-/* Hits of an answer, without reading it: what a document holds may only make it more. */
+/* Hits of an answer, without reading it: what a document holds may only make it more. Brackets are rare. */
 static uint64_t count_hits(const mm_reader *r)
 {
-    const char *key = r->at.extent.way == MM_ELASTIC_SEQ_NO ? "\"_seq_no\":" : "\"sort\":[";
-    const char *at = r->reply.body.data, *end = at + r->reply.body.size;
-    size_t size = strlen(key);
+    static const char key[] = "\"sort\":";
+    const size_t size = sizeof(key) - 1;
+    const char *begin = r->reply.body.data, *end = begin + r->reply.body.size, *at = begin;
     uint64_t found = 0;
-    while (at && (at = memmem(at, (size_t)(end - at), key, size)) != NULL) {
-        found++;
-        at += size;
+    while (at && (at = memchr(at, '[', (size_t)(end - at))) != NULL) {
+        found += (size_t)(at - begin) >= size && memcmp(at - size, key, size) == 0;
+        at++;
     }
     return found;
 }

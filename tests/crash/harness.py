@@ -115,15 +115,21 @@ class Job:
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGABRT)
             out, err = process.communicate()
-            raise Wrong(f"hangs after {timeout} s: {process.args}\n{out}{err}\n{self.story()}") from None
+            raise Wrong(f"hangs after {timeout} s: {process.args}; last points {self.hits()[-6:]}; "
+                        f"{self.status()}\n{out}{err}\n{self.story()}") from None
         if len(server_deaths) > self.deaths:
             raise Wrong(f"the server died under {self.story()}")
-        hits = []
-        with contextlib.suppress(FileNotFoundError):
-            with open(os.path.join(self.folder, "points"), encoding="ascii") as file:
-                hits = file.read().split()
+        hits = self.hits()
         points.add(hits, struck if process.returncode == KILLED else ())
         return Ended(process.returncode, out, err, hits, time.monotonic() - began)
+
+    def hits(self):
+        """The points that the last process has hit so far, in their order."""
+        try:
+            with open(os.path.join(self.folder, "points"), encoding="ascii") as file:
+                return file.read().split()
+        except FileNotFoundError:
+            return []
 
     def go(self, *arguments, failpoint=None, timeout=60, **more):
         """One process to its end."""
@@ -142,10 +148,8 @@ class Job:
         or the moment is over."""
         end = time.monotonic() + timeout
         while time.monotonic() < end:
-            with contextlib.suppress(FileNotFoundError):
-                with open(os.path.join(self.folder, "points"), encoding="ascii") as file:
-                    if file.read().split().count(name) >= hits:
-                        return
+            if self.hits().count(name) >= hits:
+                return
             if process.poll() is not None:
                 break
             time.sleep(0.005)

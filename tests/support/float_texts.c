@@ -49,6 +49,13 @@ static size_t digits(uint64_t *state, char *out)
     return size;
 }
 
+/* Beside the middle between two floats, so near that a double does not tell them apart. */
+static size_t near_middle(uint64_t *state, char *out)
+{
+    float low = (float)((double)(next(state) >> 40) / 1e6), high = nextafterf(low, FLT_MAX);
+    return (size_t)snprintf(out, FLOAT_TEXT_MAX, "%.15g", ((double)low + (double)high) / 2);
+}
+
 /* The middle between two floats exactly, and a little beside it. */
 static size_t middle(uint64_t *state, char *out)
 {
@@ -66,7 +73,7 @@ size_t float_text(uint64_t *state, char out[FLOAT_TEXT_MAX])
     float value;
     double component;
     do {
-        switch (next(state) % 8) {
+        switch (next(state) % 9) {
         case 0: /* a float of any size */
             size = (size_t)snprintf(out, FLOAT_TEXT_MAX, "%.9g", (double)any_float(state));
             break;
@@ -80,6 +87,9 @@ size_t float_text(uint64_t *state, char out[FLOAT_TEXT_MAX])
             break;
         case 4:
             size = middle(state, out);
+            break;
+        case 6:
+            size = near_middle(state, out);
             break;
         case 5: /* integers, around 2^24 too */
             size = (size_t)snprintf(out, FLOAT_TEXT_MAX, "%lld", (long long)(next(state) >> (next(state) % 64)) - 8);

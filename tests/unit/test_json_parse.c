@@ -203,16 +203,18 @@ static void arrays_of_floats_are_strict(void **state)
 {
     (void)state;
     static const char *const bad[] = {"1.", ".5", "01", "-", "+1", "1e", "1e+", "1 2", "0x1", "1,", ",1", "NaN", "1.e5",
-                                      "--1", "1.5.5", "1e5e5", "\"1\"", "null", "1_0", "00.5", "1e5.5", "-.5"};
+                                      "--1", "1.5.5", "1e5e5", "\"1\"", "null", "1_0", "00.5", "1e5.5", "-.5",
+                                      "1,,1", "- 1", "-", "1-", "1:5", "1/5", "0.5\x80", "[1]", "1.5 5", "  ", "-01", "-00.5"};
+    static const char many[] = "0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5";
     for (size_t i = 0; i < MM_COUNT(bad); i++)
-        for (size_t before = 0; before < 12; before += 11) { /* in the quick loop, and where few bytes follow */
+        for (size_t around = 0; around < 4; around++) { /* in the quick loops, and where few bytes are in front or follow */
             float out[64];
             size_t count;
             mm_json json;
             mm_error err = MM_ERROR_INIT;
             mm_buffer text = MM_BUFFER_INIT;
-            mm_buffer_printf(&text, "[0.25,%s%s]", bad[i],
-                             before > 0 ? ",0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5" : "");
+            mm_buffer_printf(&text, "[%s,%s%s%s]", around & 1 ? many : "0.25", bad[i], around & 2 ? "," : "",
+                             around & 2 ? many : "");
             mm_json_open(&json, "t", text.data, text.size);
             if (mm_json_floats(&json, out, 64, &count, &err) != MM_DATA)
                 fail_msg("%s is an array of floats", text.data);
