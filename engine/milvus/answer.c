@@ -106,10 +106,22 @@ static bool is_argument_error(const mm_milvus_answer *answer)
            (code == 6 && legacy == 6);
 }
 
+/* The proxy looks at JSON before anything is written, and says what Go's parser says, under codes for anything (legacy 1,
+ * 65535) or for files (1001, seen of 2.3.5). Before 2.4 a value must be an object. */
+static bool is_json_error(const mm_milvus_answer *answer)
+{
+    static const char *const words[] = {"json: cannot unmarshal", "invalid character '", "unexpected end of JSON input"};
+    bool general = answer->code == 1001 || answer->code == 65535 || (answer->code == 0 && answer->legacy == 1);
+    for (size_t i = 0; general && i < sizeof(words) / sizeof(words[0]); i++)
+        if (strstr(answer->reason, words[i]) != NULL)
+            return true;
+    return false;
+}
+
 /* A write that failed in any way not listed above may have appended a part of its rows. */
 static mm_status classify_write(const mm_milvus_answer *answer)
 {
-    if (is_argument_error(answer))
+    if (is_argument_error(answer) || is_json_error(answer))
         return MM_DATA;
     return MM_UNKNOWN;
 }
@@ -132,6 +144,11 @@ static mm_status classify_define(const mm_milvus_answer *answer)
     if (answer->retriable || code == 2 || code == 12 || code == 106 || (code >= 900 && code < 1000))
         return MM_NOT_READY;
     return MM_TARGET;
+}
+
+const char *mm_milvus_next_step(const mm_milvus_answer *answer)
+{
+    return is_json_error(answer) ? "; a Milvus before 2.4 takes only objects in a field of JSON" : "";
 }
 
 mm_status mm_milvus_classify(const mm_milvus_answer *answer, mm_milvus_kind kind)

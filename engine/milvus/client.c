@@ -155,8 +155,9 @@ mm_status mm_milvus_send(mm_milvus *client, mm_milvus_kind kind, const char *rpc
     client->last.grpc_status = 0;
     status = mm_milvus_classify(&client->last, kind);
     if (status != MM_OK)
-        return mm_error_set(err, status, "%s: %s (code %d)", rpc, client->last.reason,
-                            client->last.code != 0 ? client->last.code : client->last.legacy);
+        return mm_error_set(err, status, "%s: %s (code %d)%s", rpc, client->last.reason,
+                            client->last.code != 0 ? client->last.code : client->last.legacy,
+                            kind == MM_MILVUS_WRITE ? mm_milvus_next_step(&client->last) : "");
     return MM_OK;
 }
 

@@ -78,6 +78,8 @@ mm_status mm_milvus_unpack(const ProtobufCMessageDescriptor *type, const mm_grpc
 
 /* Reads a Status message, or (nested) the Status in field 1 of a message. False when malformed. */
 bool mm_milvus_read_status(const uint8_t *data, size_t size, bool nested, mm_milvus_answer *out);
+/* What to do about a refused write, for behind the server's reason; "": nothing is known. */
+const char *mm_milvus_next_step(const mm_milvus_answer *answer);
 /* The status that an answer stands for; MM_OK when it is none of an error. */
 mm_status mm_milvus_classify(const mm_milvus_answer *answer, mm_milvus_kind kind);
 

@@ -21,6 +21,7 @@ typedef struct mm_elastic_choice {
     const char *dates;   /* "epoch": Int64 milliseconds (date_nanos: nanoseconds); "text": VarChar as in _source */
     const char *geo;     /* "wkt": VarChar (types: Geometry where the target has it); "json" */
     const char *arrays;  /* of scalars: "array" (where the sample has arrays: Array) or "json" */
+    const char *json;    /* "any": JSON as it stands; "object": what is no object as {"value": …} */
     const char *nulls;   /* a document without a value: "auto" (default): null in fields where the sample has such, else
                           * a reject; "nullable": null; "default": 0, "", {}, []; "reject". A vector that is missing is a
                           * reject unless fields are nullable */

@@ -35,6 +35,8 @@ static const mm_option options[] = {
      .help = "geo_point as JSON, or as WKT in a VarChar"},
     {.name = "arrays", .type = MM_OPT_ENUM, .choices = "json|array", .default_value = "json", .decides = true,
      .help = "fields with several values as JSON or as Array"},
+    {.name = "json", .type = MM_OPT_ENUM, .choices = "any|object", .default_value = "any", .decides = true,
+     .help = "JSON as it stands, or objects only, which Milvus before 2.4 wants: other values as {\"value\": …}"},
     {.name = "nulls", .type = MM_OPT_ENUM, .choices = "auto|nullable|default|reject", .default_value = "auto",
      .decides = true,
      .help = "documents without a value: auto: null where the sample has such, else a reject; default: 0, \"\", {}, []"},
@@ -98,6 +100,7 @@ static mm_status read_options(mm_source *source, const mm_options *given, mm_err
     choice->dates = mm_options_str(given, "dates");
     choice->geo = mm_options_str(given, "geo");
     choice->arrays = mm_options_str(given, "arrays");
+    choice->json = mm_options_str(given, "json");
     choice->nulls = mm_options_str(given, "nulls");
     choice->explode = mm_options_str(given, "explode");
     source->extent_bytes = mm_options_size(given, "extent_bytes");

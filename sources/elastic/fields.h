@@ -40,9 +40,11 @@ typedef struct mm_elastic_field {
     mm_elastic_kind kind;
     mm_elastic_kind element; /* of MM_ELASTIC_ARRAY */
     bool of_bytes;           /* MM_ELASTIC_DENSE: texts are bytes, in hexadecimal or base64; else base64 of floats */
+    bool wrapped;            /* MM_ELASTIC_JSON: a value that is no object becomes {"value": …} */
     mm_elastic_dates dates;
     mm_elastic_missing missing;
     const char *text; /* NULL: none */
+    const char *null_value; /* JSON: what the mapping has in the place of null; NULL: none */
     bool inner;       /* below the exploded path */
 } mm_elastic_field;
 
@@ -60,6 +62,7 @@ struct mm_elastic_node {
     /* the mapping's words */
     const char *type; /* NULL: not in the mapping */
     const char *element, *similarity, *format, *value;
+    const char *null_value; /* JSON, not null; NULL: none, or indices have different ones */
     const char *index_type; /* hnsw, int8_hnsw, flat, …; NULL: not said */
     uint32_t dims, hnsw_m, hnsw_ef;
 
@@ -106,8 +109,8 @@ mm_elastic_node *mm_elastic_tree_at(mm_arena *arena, mm_elastic_node *root, cons
 /* --- mapping_sample.c ------------------------------------------------------------------------------------------- */
 
 /* Looks at the documents of an answer of _search. explode: NULL or the node whose objects become rows.
- * *documents, *objects: how many there were. What documents have and the mapping has not, gets nodes of type NULL right
- * below the root. */
+ * *documents, *objects: how many there were. What documents have and the mapping has not, gets nodes of type NULL below
+ * the root and below objects of which the mapping has some part. */
 mm_status mm_elastic_sample(mm_arena *arena, mm_elastic_node *root, const mm_elastic_node *explode, const char *text,
                             size_t size, uint64_t *documents, uint64_t *objects, mm_error *err) MM_MUST_USE;
 
@@ -132,7 +135,7 @@ typedef struct mm_elastic_cell {
     uint64_t seen;    /* number of the last row that had a value */
 } mm_elastic_cell;
 
-/* The next value, which is not null, as row `row`; *present false: an empty array, or one that holds nothing but null.
+/* The next value, which is not null unless the mapping has a value in its place, as row `row`; *present false: an empty array, or one that holds nothing but null.
  * MM_DATA: malformed, or not to be held; *json stands anywhere then. */
 mm_status mm_elastic_read_value(mm_json *json, mm_elastic_cell *cell, size_t row, bool *present, mm_error *err)
     MM_MUST_USE;

@@ -179,6 +179,8 @@ static mm_status add_leaf(builder *b, mm_elastic_node *node, const char *path, b
     if (status == MM_OK)
         status = missing_of(b, node, inner, given, &field, &how, err);
     how.inner = inner;
+    if (mm_type_is_vector(field.type))
+        how.null_value = NULL; /* of the numbers, not of the vector */
     if (status == MM_OK)
         status = add(b, &field, &how, err);
     if (status != MM_OK)

@@ -4,8 +4,9 @@
 
 #include "sources/elastic/fields.h"
 
-/* More names that the mapping does not have are not told. */
+/* More names that the mapping does not have, or longer ones, are not told. */
 #define UNKNOWN_MAX 100
+#define NAME_MAX_HERE 256
 
 typedef struct sample {
     mm_json json;
@@ -35,6 +36,18 @@ static uint64_t text_length(const mm_elastic_node *node, const char *text, size_
     return (size / 4 * 3 - padding) / sizeof(float);
 }
 
+/* Told where the object may become fields of their own: what is JSON as a whole has it all. */
+static mm_status note_unknown(sample *s, const mm_elastic_node *node, const char *key, size_t size, mm_error *err)
+{
+    bool object = node->first != NULL && node->type != NULL && strcmp(node->type, "object") == 0;
+    if ((node != s->root && node != s->explode && !object) || size > NAME_MAX_HERE || s->unknown == UNKNOWN_MAX)
+        return MM_OK;
+    s->unknown++;
+    return mm_elastic_tree_child(s->arena, (mm_elastic_node *)(uintptr_t)node, key, size) != NULL
+               ? MM_OK
+               : mm_error_set(err, MM_NO_MEMORY, "out of memory for a sample");
+}
+
 static mm_status look_at_object(sample *s, mm_elastic_node *node, mm_error *err)
 {
     const char *key;
@@ -43,14 +56,16 @@ static mm_status look_at_object(sample *s, mm_elastic_node *node, mm_error *err)
     mm_status status = mm_json_enter(&s->json, MM_JSON_OBJECT, err);
     while (status == MM_OK && (status = mm_json_next_key(&s->json, &key, &size, &more, err)) == MM_OK && more) {
         const mm_elastic_node *child = mm_elastic_child(node, node->first, key, size);
-        if (child == NULL && memchr(key, '.', size) != NULL) {
-            child = mm_elastic_dotted(node, key, size, NULL, &rest);
-            child = rest == 0 ? child : NULL;
-        } else if (child == NULL && node == s->root && s->unknown < UNKNOWN_MAX) {
-            s->unknown++;
-            if (mm_elastic_tree_child(s->arena, node, key, size) == NULL)
-                return mm_error_set(err, MM_NO_MEMORY, "out of memory for a sample");
+        const mm_elastic_node *above = node;
+        rest = child != NULL ? 0 : size;
+        if (child == NULL && memchr(key, '.', size) != NULL && (child = mm_elastic_dotted(node, key, size, NULL, &rest)))
+            above = child;
+        if (rest > 0) {
+            child = NULL;
+            status = note_unknown(s, above, key + size - rest, rest, err);
         }
+        if (status != MM_OK)
+            break;
         status = child != NULL ? look(s, (mm_elastic_node *)(uintptr_t)child, err) : skip(&s->json, err);
     }
     return status;
@@ -68,7 +83,8 @@ static mm_status look_at_array(sample *s, mm_elastic_node *node, mm_error *err)
             break;
         count++;
         numbers += kind == MM_JSON_NUMBER;
-        node->mixed = node->mixed || kind == MM_JSON_NULL || kind == MM_JSON_ARRAY || kind == MM_JSON_OBJECT;
+        bool nothing = kind == MM_JSON_NULL && node->null_value == NULL;
+        node->mixed = node->mixed || nothing || kind == MM_JSON_ARRAY || kind == MM_JSON_OBJECT;
         s->objects += node == s->explode && kind == MM_JSON_OBJECT;
         status = kind == MM_JSON_OBJECT ? look_at_object(s, node, err) : skip(&s->json, err);
     }
@@ -90,7 +106,7 @@ static mm_status look(sample *s, mm_elastic_node *node, mm_error *err)
         return status;
     if (kind == MM_JSON_ARRAY)
         return look_at_array(s, node, err);
-    node->seen += kind != MM_JSON_NULL;
+    node->seen += kind != MM_JSON_NULL || node->null_value != NULL;
     if (kind == MM_JSON_OBJECT) {
         s->objects += node == s->explode;
         return look_at_object(s, node, err);

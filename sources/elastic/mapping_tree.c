@@ -131,6 +131,20 @@ static mm_status take_text(tree *t, const char **out, mm_error *err)
     return status;
 }
 
+/* Any value but null, as it stands there. */
+static mm_status take_json(tree *t, const char **out, mm_error *err)
+{
+    mm_json_kind kind;
+    const char *text;
+    size_t size;
+    mm_status status = mm_json_peek(&t->json, &kind, err);
+    if (status == MM_OK)
+        status = mm_json_skip(&t->json, &text, &size, err);
+    if (status == MM_OK && kind != MM_JSON_NULL && (*out = copy_text(t->arena, text, size)) == NULL)
+        return no_memory(err);
+    return status;
+}
+
 /* A number, or a string that holds one (both forms are answered, as they were given). */
 static mm_status take_number(tree *t, uint32_t *out, mm_error *err)
 {
@@ -206,6 +220,8 @@ static mm_status read_word(tree *t, mm_elastic_node *node, mm_elastic_node *now,
         return take_text(t, &now->format, err);
     if (is(key, size, "value"))
         return take_text(t, &now->value, err);
+    if (is(key, size, "null_value"))
+        return take_json(t, &now->null_value, err);
     if (is(key, size, "index_options") || is(key, size, "method"))
         return read_index(t, now, 0, err);
     return skip(&t->json, err);
@@ -226,6 +242,11 @@ static const char *path_text(const mm_elastic_node *node, char *out, size_t size
     return at;
 }
 
+static bool same(const char *a, const char *b)
+{
+    return a != NULL && b != NULL && strcmp(a, b) == 0;
+}
+
 /* One field. What an index before said of it has to be the same. */
 static mm_status read_field(tree *t, mm_elastic_node *node, unsigned depth, mm_error *err)
 {
@@ -234,6 +255,7 @@ static mm_status read_field(tree *t, mm_elastic_node *node, unsigned depth, mm_e
     bool more, had = node->type != NULL;
     mm_elastic_node now = *node;
     now.type = NULL;
+    now.null_value = NULL;
     if (depth > DEPTH_MAX || t->nodes++ > FIELDS_MAX)
         return mm_error_set(err, MM_CONFIG, "%s: the mapping has more than %d levels or %d fields", t->index, DEPTH_MAX,
                             FIELDS_MAX);
@@ -255,8 +277,8 @@ static mm_status read_field(tree *t, mm_elastic_node *node, unsigned depth, mm_e
     node->element = now.element;
     node->similarity = now.similarity;
     node->format = now.format;
-    bool same = !had || (node->value != NULL && now.value != NULL && strcmp(node->value, now.value) == 0);
-    node->value = same ? now.value : NULL; /* a constant of one index is none of all */
+    node->value = !had || same(node->value, now.value) ? now.value : NULL; /* a constant of one index is none of all */
+    node->null_value = !had || same(node->null_value, now.null_value) ? now.null_value : NULL;
     node->index_type = now.index_type;
     node->hnsw_m = now.hnsw_m;
     node->hnsw_ef = now.hnsw_ef;

@@ -245,7 +245,8 @@ static void several(const mm_elastic_node *node, const char *path, const mm_elas
     if (same(choice->arrays, "json") || point || node->longest > CAPACITY) {
         how->kind = MM_ELASTIC_JSON;
         field->type = MM_TYPE_JSON;
-        *words = "with several values becomes JSON";
+        *words = same(choice->json, "object") ? "with several values becomes JSON, {\"value\": […]}"
+                                              : "with several values becomes JSON (Milvus before 2.4: json: object)";
         return;
     }
     field->element_type = field->type;
@@ -262,7 +263,8 @@ mm_status mm_elastic_type(mm_arena *arena, const mm_elastic_node *node, const ch
                           mm_error *err)
 {
     *field = (mm_field){.type = MM_TYPE_JSON};
-    *how = (mm_elastic_field){.path = path, .kind = MM_ELASTIC_JSON, .text = node->value};
+    *how = (mm_elastic_field){.path = path, .kind = MM_ELASTIC_JSON, .text = node->value, .null_value = node->null_value};
+    how->wrapped = same(choice->json, "object");
     if (given != NULL)
         return as_asked(arena, node, path, given, field, how, lost, err);
     const char *words = "becomes JSON";

@@ -273,7 +273,7 @@ static mm_status read_cell(mm_elastic_rows_out *r, mm_json *json, mm_elastic_cel
     mm_status status = mm_json_peek(json, &kind, err);
     if (status != MM_OK)
         return status;
-    if (kind == MM_JSON_NULL)
+    if (kind == MM_JSON_NULL && cell->how->null_value == NULL)
         return mm_json_null(json, err);
     if (r->field != NULL)
         return skip(json, err);

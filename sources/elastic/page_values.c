@@ -226,6 +226,8 @@ static mm_status take_point(mm_json *json, mm_json_kind kind, mm_buffer *out, mm
 
 /* --- arrays ----------------------------------------------------------------------------------------------------- */
 
+static mm_status read_null_value(mm_json *json, mm_elastic_cell *cell, size_t row, mm_error *err);
+
 static mm_status read_element(mm_json *json, mm_json_kind kind, mm_elastic_cell *cell, mm_error *err)
 {
     mm_array_value value = {0};
@@ -235,6 +237,8 @@ static mm_status read_element(mm_json *json, mm_json_kind kind, mm_elastic_cell 
     uint32_t longest = cell->field->max_length;
     const uint8_t *begin = json->at;
     mm_status status;
+    if (kind == MM_JSON_NULL)
+        return cell->how->null_value != NULL ? read_null_value(json, cell, 0, err) : mm_json_null(json, err);
     switch (cell->how->element) {
     case MM_ELASTIC_BOOL:
         status = take_bool(json, kind, &truth, err);
@@ -280,7 +284,7 @@ static mm_status put_array(mm_json *json, mm_elastic_cell *cell, const uint8_t *
     return MM_OK;
 }
 
-/* One value is an array of it; null in an array is nothing, as for the index. */
+/* One value is an array of it; null in an array is nothing, or the mapping's null_value, as for the index. */
 static mm_status read_array(mm_json *json, mm_json_kind kind, mm_elastic_cell *cell, mm_error *err)
 {
     bool more;
@@ -294,24 +298,27 @@ static mm_status read_array(mm_json *json, mm_json_kind kind, mm_elastic_cell *c
     while (status == MM_OK && (status = mm_json_next_item(json, &more, err)) == MM_OK && more) {
         status = mm_json_peek(json, &kind, err);
         if (status == MM_OK)
-            status = kind == MM_JSON_NULL ? mm_json_null(json, err) : read_element(json, kind, cell, err);
+            status = read_element(json, kind, cell, err);
     }
     return status == MM_OK ? put_array(json, cell, begin, err) : status;
 }
 
 /* --- one value -------------------------------------------------------------------------------------------------- */
 
-static mm_status read_json(mm_json *json, mm_buffer *out, mm_error *err)
+static mm_status read_json(mm_json *json, mm_json_kind kind, mm_elastic_cell *cell, mm_error *err)
 {
+    static const char before[] = "{\"value\":";
     const char *text;
-    size_t size;
+    size_t size, wrapped = cell->how->wrapped && kind != MM_JSON_OBJECT ? sizeof(before) : 0;
     const uint8_t *begin = json->at;
     mm_status status = mm_json_skip(json, &text, &size, err);
     if (status != MM_OK)
         return status;
-    if (size > JSON_MAX)
-        return mm_json_bad(json, begin, err, "%zu bytes of JSON; Milvus takes %d", size, JSON_MAX);
-    mm_buffer_append(out, text, size);
+    if (size + wrapped > JSON_MAX)
+        return mm_json_bad(json, begin, err, "%zu bytes of JSON; Milvus takes %d", size + wrapped, JSON_MAX);
+    mm_buffer_append(&cell->bytes, before, wrapped > 0 ? wrapped - 1 : 0);
+    mm_buffer_append(&cell->bytes, text, size);
+    mm_buffer_append(&cell->bytes, "}", wrapped > 0);
     return MM_OK;
 }
 
@@ -369,7 +376,7 @@ static mm_status read_one(mm_json *json, mm_json_kind kind, mm_elastic_cell *cel
     return status == MM_OK && cell->bytes.failed ? no_memory(err) : status;
 }
 
-/* [x] is x, [] and [null] are nothing. */
+/* [x] is x, [] and [null] are nothing; null may stand for a value. */
 static mm_status unwrap(mm_json *json, mm_elastic_cell *cell, size_t row, bool *present, mm_error *err)
 {
     mm_json_kind kind;
@@ -388,9 +395,10 @@ static mm_status unwrap(mm_json *json, mm_elastic_cell *cell, size_t row, bool *
             *present = true;
             return take_point(json, MM_JSON_ARRAY, &cell->bytes, err);
         }
-        count += kind != MM_JSON_NULL;
-        if (count == 1 && kind != MM_JSON_NULL)
-            status = read_one(json, kind, cell, row, err);
+        bool value = kind != MM_JSON_NULL || cell->how->null_value != NULL;
+        count += value;
+        if (count == 1 && value)
+            status = kind == MM_JSON_NULL ? read_null_value(json, cell, row, err) : read_one(json, kind, cell, row, err);
         else
             status = mm_json_skip(json, &text, &size, err);
     }
@@ -402,6 +410,24 @@ static mm_status unwrap(mm_json *json, mm_elastic_cell *cell, size_t row, bool *
     return status;
 }
 
+/* In the place of null. */
+static mm_status read_null_value(mm_json *json, mm_elastic_cell *cell, size_t row, mm_error *err)
+{
+    mm_json value;
+    mm_json_kind kind = MM_JSON_NULL;
+    mm_status status = mm_json_null(json, err);
+    mm_json_open(&value, json->name, cell->how->null_value, strlen(cell->how->null_value));
+    if (status == MM_OK)
+        status = mm_json_peek(&value, &kind, err);
+    if (status == MM_OK && cell->how->kind == MM_ELASTIC_JSON)
+        status = read_json(&value, kind, cell, err);
+    else if (status == MM_OK)
+        status = cell->how->kind == MM_ELASTIC_ARRAY ? read_element(&value, kind, cell, err)
+                                                     : read_one(&value, kind, cell, row, err);
+    mm_json_close(&value);
+    return status;
+}
+
 mm_status mm_elastic_read_value(mm_json *json, mm_elastic_cell *cell, size_t row, bool *present, mm_error *err)
 {
     mm_json_kind kind;
@@ -409,9 +435,11 @@ mm_status mm_elastic_read_value(mm_json *json, mm_elastic_cell *cell, size_t row
     if (status != MM_OK)
         return status;
     *present = true;
+    if (kind == MM_JSON_NULL && cell->how->kind != MM_ELASTIC_ARRAY)
+        return read_null_value(json, cell, row, err);
     switch (cell->how->kind) {
     case MM_ELASTIC_JSON:
-        status = read_json(json, &cell->bytes, err);
+        status = read_json(json, kind, cell, err);
         break;
     case MM_ELASTIC_ARRAY:
         status = read_array(json, kind, cell, err);

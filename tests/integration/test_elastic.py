@@ -5,6 +5,7 @@ value of every row is compared with what was indexed."""
 import json
 import os
 import sys
+import time
 
 import elastic_data
 import elastic_servers
@@ -92,6 +93,46 @@ def every_type_that_milvus_has_arrives_in_milvus(work):
         client = oracle.client(work.milvus.uri)
         assert oracle.wait_countable(client, name) == len(index.rows)
         client.close()
+
+
+def json_that_is_no_object_arrives_as_one_in_a_milvus_that_takes_only_objects(work):
+    kind, names = "opensearch", ["offers", "place", "tags", "counts", "extra", "vector"]
+    index, target = work.products[kind], {"driver": "milvus", "endpoint": work.milvus.uri}
+    began = time.monotonic()
+    work.fails(DATA, ["cannot unmarshal", "takes only objects"], "run",
+               work.make(kind, "no_objects", include=names, target=target, entry={"to": "no_objects"}, arrays="json"))
+    assert time.monotonic() - began < 15  # limits.patience is 20 s
+    work.call("run", work.make(kind, "objects", include=names, target=target, entry={"to": "objects"}, arrays="json",
+                               json="object"))
+    rows = elastic_data.milvus_rows(work.milvus.uri, "objects", list(index.rows), names)
+    for row in rows:
+        want = index.rows[row["_id"]]
+        for name in names[:5]:
+            value = json.loads(row[name])
+            told = want[name] if isinstance(want[name], dict) else {"value": want[name]}
+            if name == "counts" and not isinstance(value["value"], list):  # as it was written: one value, no list
+                told = {"value": want[name][0]}
+            assert value == told, (row["_id"], name, value, told)
+    elastic_data.compare(kind, rows, index.rows, ["extra", "vector"])
+    work.ended("objects", rows_done=len(index.rows))
+
+
+def null_becomes_what_the_index_has_in_its_place(work):
+    nulls = {"word": ("keyword", "NONE"), "whole": ("long", 2**53 + 1), "real": ("double", -0.5), "day": ("date", "1970-01-02"),
+             "flag": ("boolean", True), "address": ("ip", "10.0.0.1")}
+    for kind, node in work.nodes.items():
+        client = node.client()
+        client("PUT", "/nulled", {"mappings": {"properties": {name: {"type": kind, "null_value": null}
+                                                              for name, (kind, null) in nulls.items()}}})
+        client.index("nulled", [("null", dict.fromkeys(nulls)), ("none", {}), ("list", {name: [None] for name in nulls})])
+        client.refresh("nulled")
+        for name, (_, null) in nulls.items():  # what the server finds them by is what has to arrive
+            found = client("POST", "/nulled/_search", {"query": {"term": {name: null}}})["hits"]["hits"]
+            assert {hit["_id"] for hit in found} == {"null", "list"}, (name, found)
+        rows = work.move(kind, "nulled-" + kind, index="nulled", types=[])["nulled"]
+        got = {row["_id"]: {name: row[name] for name in nulls} for row in rows}
+        full = {**{name: null for name, (_, null) in nulls.items()}, "day": 86400000}
+        assert got == {"null": full, "list": full, "none": dict.fromkeys(nulls)}, got
 
 
 def bits_arrive_as_a_binary_vector_in_milvus(work):
@@ -202,6 +243,8 @@ def main():
     nodes = {kind: elastic_servers.Node(kind) for kind in kinds}
     with elastic_servers.each(nodes.values()), servers.MilvusStandalone() as milvus, Elastic(nodes, milvus) as work:
         return jobs.run_checks([every_type_arrives_as_it_was_indexed, every_type_that_milvus_has_arrives_in_milvus,
+                                json_that_is_no_object_arrives_as_one_in_a_milvus_that_takes_only_objects,
+                                null_becomes_what_the_index_has_in_its_place,
                                 bits_arrive_as_a_binary_vector_in_milvus, other_cursors_read_the_same_documents,
                                 documents_that_were_deleted_after_they_were_copied_are_found,
                                 the_total_is_known_from_the_start_and_grows_with_what_is_written,

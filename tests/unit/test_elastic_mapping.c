@@ -245,6 +245,34 @@ static void what_is_lost_is_said_field_by_field(void **state)
                         "extra: is in documents, not in the mapping, and left out (types: \"extra JSON\")\n");
     assert_int_equal(f.fields->schema->field_count, 2);
     mm_buffer_free(&answer);
+
+    /* below an object of which a field is wanted, however the key is written; what is JSON as a whole has it all */
+    static const char *const inner = "{\"m\":{\"a\":\"x\",\"b\":{\"c\":1,\"deep\":1},\"inner\":2},\"m.point\":3,"
+                                     "\"m.b.both\":4,\"o\":{\"k\":1,\"unsaid\":1},\"p.q\":1}";
+    static const char *const leaves[] = {"m.a", "m.b.c"};
+    elastic_answer(&answer, &inner, 1);
+#define INNER "{\"m\":{\"properties\":{\"a\":{\"type\":\"keyword\"},\"b\":{\"properties\":{\"c\":{\"type\":\"long\"}}}}}," \
+              "\"o\":{\"properties\":{\"k\":{\"type\":\"long\"}}}}"
+    mm_elastic_choice choice = {.primary_key = "_id", .types = (const char *[]){"m.a VarChar(9)", "m.b.c Int64"}, .type_count = 2};
+    assert_int_equal(elastic_fields(&f, INNER, &choice, answer.data), MM_OK);
+    assert_string_equal(elastic_schema(&f), "_id VarChar(512) primary\nm_a VarChar(9)\nm_b_c Int64\no JSON\n");
+    assert_string_equal(f.fields->lost,
+                        "m: object becomes fields of their own, since one of them is named\n"
+                        "m.b: object becomes fields of their own, since one of them is named\n"
+                        "m.b.deep: is in documents, not in the mapping, and left out (types: \"m.b.deep JSON\")\n"
+                        "m.b.both: is in documents, not in the mapping, and left out (types: \"m.b.both JSON\")\n"
+                        "m.inner: is in documents, not in the mapping, and left out (types: \"m.inner JSON\")\n"
+                        "m.point: is in documents, not in the mapping, and left out (types: \"m.point JSON\")\n"
+                        "p.q: is in documents, not in the mapping, and left out (types: \"p.q JSON\")\n");
+    assert_string_equal(elastic_rows(&f, answer.data, answer.size, false, SIZE_MAX),
+                        "_id=a m_a=x m_b_c=1 o={\"k\":1,\"unsaid\":1}\n");
+    mm_elastic_choice named = {.primary_key = "_id", .include = leaves, .include_count = 2};
+    assert_int_equal(elastic_fields(&f, INNER, &named, answer.data), MM_OK);
+    assert_non_null(strstr(f.fields->lost, "m.b.deep: is in documents"));
+    mm_elastic_choice whole = {.primary_key = "_id"};
+    assert_int_equal(elastic_fields(&f, INNER, &whole, answer.data), MM_OK);
+    assert_string_equal(f.fields->lost, "p.q: is in documents, not in the mapping, and left out (types: \"p.q JSON\")\n");
+    mm_buffer_free(&answer);
     elastic_close(&f);
 }
 
@@ -273,6 +301,35 @@ static void mappings_of_several_indices_are_joined(void **state)
         if (strstr(f.err.text, bad[i].words) == NULL)
             fail_msg("%s: %s", bad[i].text, f.err.text);
     }
+    elastic_close(&f);
+}
+
+static void null_has_a_value_where_all_indices_say_the_same(void **state)
+{
+    (void)state;
+#define NULLED(index, value) "{\"" index "\":{\"mappings\":{\"properties\":{\"n\":{\"type\":\"long\"" value "}}}}}"
+    static const struct {
+        const char *second, *want;
+    } cases[] = {{NULLED("b", ",\"null_value\":7"), "_id=a n=7\n"},
+                 {NULLED("b", ",\"null_value\":8"), "! a n: no value"},
+                 {NULLED("b", ""), "! a n: no value"}};
+    static const char *const source = "{\"n\":null}";
+    mm_elastic_choice choice = {.primary_key = "_id"};
+    elastic_fixture f = {.arena = MM_ARENA_INIT};
+    mm_buffer answer = MM_BUFFER_INIT;
+    elastic_answer(&answer, &source, 1);
+    for (size_t i = 0; i < MM_COUNT(cases); i++) {
+        const char *const both[] = {NULLED("a", ",\"null_value\":7"), cases[i].second};
+        assert_int_equal(mm_elastic_fields_build(&f.arena, "all", &choice, both, 2, NULL, 0, &f.fields, &f.err), MM_OK);
+        const char *rows = elastic_rows(&f, answer.data, answer.size, false, SIZE_MAX);
+        assert_int_equal(strncmp(rows, cases[i].want, strlen(cases[i].want)), 0);
+    }
+    /* null is a value then: the sample has no document without one */
+    assert_int_equal(elastic_fields(&f, "{\"n\":{\"type\":\"long\",\"null_value\":7}}", NULL, answer.data), MM_OK);
+    assert_string_equal(elastic_schema(&f), "_id VarChar(512) primary\nn Int64\n");
+    assert_int_equal(elastic_fields(&f, "{\"n\":{\"type\":\"long\"}}", NULL, answer.data), MM_OK);
+    assert_string_equal(elastic_schema(&f), "_id VarChar(512) primary\nn Int64 nullable\n");
+    mm_buffer_free(&answer);
     elastic_close(&f);
 }
 
@@ -316,6 +373,7 @@ int main(void)
         cmocka_unit_test(a_vector_in_nested_objects_is_exploded_or_refused),
         cmocka_unit_test(what_is_lost_is_said_field_by_field),
         cmocka_unit_test(mappings_of_several_indices_are_joined),
+        cmocka_unit_test(null_has_a_value_where_all_indices_say_the_same),
         cmocka_unit_test(only_what_is_wanted_is_asked_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -113,6 +113,59 @@ static void an_array_of_one_is_the_value_in_it(void **state)
     check(values, MM_COUNT(values), NULL);
 }
 
+#define N(name, null) "{\"type\":\"" name "\",\"null_value\":" null "}"
+
+static void null_is_what_the_mapping_has_in_its_place(void **state)
+{
+    (void)state;
+    static const value values[] = {
+        {N("keyword", "\"NONE\""), "null", "NONE"},
+        {N("keyword", "\"NONE\""), "[null]", "NONE"},
+        {N("keyword", "\"NONE\""), "\"x\"", "x"},
+        {N("keyword", "\"NONE\""), "[null,\"x\"]", "! an array of 2 values"},
+        {N("keyword", "\"NONE\""), "[]", "! no value"},
+        {N("keyword", "\"a\\u00e9\""), "null", "a\xc3\xa9"},
+        {N("keyword", "null"), "null", "! no value"},
+        {N("long", "9223372036854775807"), "null", "9223372036854775807"},
+        {N("unsigned_long", "18446744073709551615"), "null", "! 18446744073709551615 is no integer of 64 bits"},
+        {N("byte", "\"-1\""), "null", "-1"},
+        {N("float", "0.1"), "null", "0.10000000149011612"},
+        {N("boolean", "true"), "null", "1"},
+        {N("boolean", "\"false\""), "null", "0"},
+        {N("date", "\"1970-01-02\""), "null", "86400000"},
+        {N("date", "5") , "[null]", "5"},
+        {N("ip", "\"10.0.0.1\""), "null", "10.0.0.1"},
+        {N("geo_point", "{\"lat\":1,\"lon\":2}"), "null", "POINT (2 1)"},
+        {N("ip_range", "\"10.0.0.0/8\""), "null", "\"10.0.0.0/8\""},
+        {"{\"type\":\"dense_vector\",\"dims\":2,\"null_value\":7}", "null", "! no value"},
+    };
+    check(values, MM_COUNT(values), NULL);
+    mm_elastic_choice missing = {.primary_key = "_id", .nulls = "default"};
+    static const value defaults[] = {{N("long", "7"), "null", "7"}, {N("long", "7"), "[]", "0"}};
+    check(defaults, MM_COUNT(defaults), &missing);
+}
+
+static void json_is_made_an_object_where_it_is_asked_for(void **state)
+{
+    (void)state;
+    mm_elastic_choice objects = {.primary_key = "_id", .json = "object"}, any = {.primary_key = "_id", .json = "any"};
+    static const value values[] = {
+        {T("object"), "{\"a\":[1]}", "{\"a\":[1]}"},
+        {T("nested"), "[{\"a\":1}, {\"a\":2}]", "{\"value\":[{\"a\":1}, {\"a\":2}]}"},
+        {T("join"), "\"question\"", "{\"value\":\"question\"}"},
+        {T("something_new"), "1.50", "{\"value\":1.50}"},
+        {N("ip_range", "\"10.0.0.0/8\""), "null", "{\"value\":\"10.0.0.0/8\"}"},
+    };
+    static const value plain = {T("join"), "\"question\"", "\"question\""};
+    check(values, MM_COUNT(values), &objects);
+    check(&plain, 1, &any);
+    mm_buffer big = MM_BUFFER_INIT;
+    mm_buffer_printf(&big, "[\"%065523d\"]", 0);
+    value large[] = {{T("nested"), big.data, "! 65537 bytes of JSON; Milvus takes 65536"}};
+    check(large, 1, &objects);
+    mm_buffer_free(&big);
+}
+
 static void dates_are_epochs_or_stay_text(void **state)
 {
     (void)state;
@@ -298,6 +351,9 @@ static void several_values_become_arrays_or_json(void **state)
     (void)state;
     static const document documents[] = {
         {"{\"t\":{\"type\":\"keyword\"}}", "{\"t\":[\"x\",\"y\",null]}", "_id=a t=[x,y]\n", {0}},
+        {"{\"t\":{\"type\":\"keyword\",\"null_value\":\"-\"}}", "{\"t\":[\"x\",null]}", "_id=a t=[x,-]\n", {0}},
+        {"{\"t\":{\"type\":\"keyword\"}}", "{\"t\":[\"x\",\"y\"]}", "_id=a t={\"value\":[\"x\",\"y\"]}\n",
+         {.arrays = "json", .json = "object"}},
         {"{\"t\":{\"type\":\"keyword\"}}", "{\"t\":[\"x\",7,true]}", "_id=a t=[x,7,true]\n", {0}},
         {"{\"t\":{\"type\":\"keyword\"}}", "{\"t\":[\"x\",\"y\"]}", "_id=a t=[\"x\",\"y\"]\n", {.arrays = "json"}},
         {"{\"n\":{\"type\":\"integer\"}}", "{\"n\":[1,\"2\",-3]}", "_id=a n=[1,2,-3]\n", {0}},
@@ -573,6 +629,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(scalars_become_what_they_are),
         cmocka_unit_test(an_array_of_one_is_the_value_in_it),
+        cmocka_unit_test(null_is_what_the_mapping_has_in_its_place),
+        cmocka_unit_test(json_is_made_an_object_where_it_is_asked_for),
         cmocka_unit_test(dates_are_epochs_or_stay_text),
         cmocka_unit_test(points_become_wkt_or_json),
         cmocka_unit_test(what_has_no_type_in_milvus_becomes_json),

@@ -98,6 +98,32 @@ static void a_write_may_be_repeated_only_after_a_refusal_that_proves_it_was_not_
         assert_int_equal(meaning(rows[i].code, rows[i].legacy, true, MM_MILVUS_WRITE), rows[i].status);
 }
 
+static void json_that_the_server_does_not_take_is_no_reason_to_wait(void **state)
+{
+    (void)state;
+    static const char array[] = "IO failed: json: cannot unmarshal array into Go value of type map[string]interface {}";
+    static const char bad[] = "IO failed: invalid character 'b' looking for beginning of object key string";
+    const struct {
+        const char *reason;
+        int32_t code;
+        mm_status status;
+    } rows[] = {
+        {array, 1001, MM_DATA},
+        {bad, 1001, MM_DATA},
+        {"unexpected end of JSON input", 1001, MM_DATA},
+        {array + 11, 0, MM_DATA},
+        {array + 11, 65535, MM_DATA},
+        {"IO failed: connection reset by peer", 1001, MM_UNKNOWN},
+        {array, 1302, MM_UNKNOWN}, /* of the log: not of a row */
+    };
+    for (size_t i = 0; i < MM_COUNT(rows); i++) {
+        mm_milvus_answer answer = {.code = rows[i].code, .legacy = 1};
+        snprintf(answer.reason, sizeof(answer.reason), "%s", rows[i].reason);
+        assert_int_equal(mm_milvus_classify(&answer, MM_MILVUS_WRITE), rows[i].status);
+        assert_int_equal(strlen(mm_milvus_next_step(&answer)) > 0, rows[i].status == MM_DATA);
+    }
+}
+
 static void a_collection_that_is_not_loaded_is_waited_for(void **state)
 {
     (void)state;
@@ -236,6 +262,7 @@ int main(void)
         cmocka_unit_test(grpc_messages_are_percent_decoded_to_one_printable_line),
         cmocka_unit_test(varints_of_every_length_are_read_and_longer_ones_refused),
         cmocka_unit_test(a_write_may_be_repeated_only_after_a_refusal_that_proves_it_was_not_executed),
+        cmocka_unit_test(json_that_the_server_does_not_take_is_no_reason_to_wait),
         cmocka_unit_test(a_collection_that_is_not_loaded_is_waited_for),
         cmocka_unit_test(a_refused_definition_is_for_the_operator_unless_the_server_says_retry),
         cmocka_unit_test(a_status_is_read_wherever_it_stands),
