@@ -32,6 +32,8 @@ mm_status mm_error_errno(mm_error *err, mm_status status, const char *format, ..
     va_end(args);
     if (status == MM_IO && (saved == ENOSPC || saved == EDQUOT))
         status = MM_DISK_FULL;
+    else if (status == MM_IO && (saved == EACCES || saved == EPERM || saved == EROFS))
+        status = MM_AUTH; /* what may not be used is the operator's business, not a fault of the disk */
     return mm_error_set(err, status, "%s: %s", text, strerror(saved));
 }
 

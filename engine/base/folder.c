@@ -41,18 +41,12 @@ static mm_status sync_parent(const char *path, mm_error *err)
     return status;
 }
 
-/* A folder that may not be written is the operator's business, not a fault of the disk. */
-static mm_status refused_or_io(void)
-{
-    return errno == EACCES || errno == EPERM || errno == EROFS ? MM_AUTH : MM_IO;
-}
-
 static mm_status make_folder(const char *path, mm_error *err)
 {
     if (mkdir(path, 0700) == 0)
         return sync_parent(path, err);
     if (errno != EEXIST)
-        return mm_error_errno(err, refused_or_io(), "mkdir %s", path);
+        return mm_error_errno(err, MM_IO, "mkdir %s", path);
     struct stat st;
     if (stat(path, &st) != 0)
         return mm_error_errno(err, MM_IO, "%s", path);

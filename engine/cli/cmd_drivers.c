@@ -52,10 +52,10 @@ static void show_option(mm_buffer *out, const mm_option *option)
 
 static void show_driver(mm_buffer *out, const driver *one)
 {
-    mm_buffer_printf(out, "%s %s: %s\ncapabilities: ", one->source ? "source" : "target", one->name,
+    mm_buffer_printf(out, "%s %s: %s\ncapabilities:\n", one->source ? "source" : "target", one->name,
                      one->summary);
-    mm_capability_words(out, one->source, one->capabilities, ", ");
-    mm_buffer_printf(out, "\nkeys:\n");
+    mm_capability_help(out, one->source, one->capabilities);
+    mm_buffer_printf(out, "keys:\n");
     for (size_t i = 0; i < one->option_count; i++)
         show_option(out, &one->options[i]);
     const mm_job_section *common = &mm_job_sections[MM_SECTION_TARGET];

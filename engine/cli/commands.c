@@ -222,7 +222,10 @@ static const mm_command commands[] = {
     {.name = "inspect", .operand = "PATH|URL", .operands_min = 1, .operands_max = 1,
      .hint = MM_HINT_FILE, EXAMPLES(inspect_examples), .run = mm_cmd_inspect,
      .summary = "what a file or a server holds",
-     .help = "Asks each driver whether it knows the kind, and prints what it finds."},
+     .help = "Asks each driver whether it knows the kind, and prints what it finds: a file of rows or an index, local or "
+             "in an object store; a folder of collections with their manifests, as `mmresume dump` and the target "
+             "`files` leave it; the data folder of a Milvus 1.x; a Milvus (URL, host:port or the .db of a Milvus Lite, "
+             "with the token in $MILVUS_TOKEN)."},
     {.name = "drivers", .operand = "[NAME]", .operands_max = 1, .hint = MM_HINT_DRIVER,
      OPTIONS(drivers_options), EXAMPLES(drivers_examples), .run = mm_cmd_drivers,
      .summary = "sources and targets, their capabilities and keys",

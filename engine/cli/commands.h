@@ -69,5 +69,7 @@ const char *mm_option_type_word(const struct mm_option *option);
 const char *mm_option_type_name(const struct mm_option *option);
 /* "seek, keys"; for kind "source" or "target". */
 void mm_capability_words(mm_buffer *out, bool source, unsigned capabilities, const char *separator);
+/* A line for each, with what it means. */
+void mm_capability_help(mm_buffer *out, bool source, unsigned capabilities);
 
 #endif

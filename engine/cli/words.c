@@ -49,19 +49,55 @@ const char *mm_option_type_name(const mm_option *option)
     return names[option->type];
 }
 
-static const char *const source_words[] = {"seek", "keys", "mutable", "live", "newest-last"};
-static const char *const sink_words[] = {"idempotent", "rewind",    "atomic",     "ack",      "ordered",
-                                         "fence",      "read-back", "duplicates", "nonfinite"};
+typedef struct capability {
+    const char *word, *help;
+} capability;
+
+/* In the order of the bits in sources/source.h and sinks/sink.h. */
+static const capability of_sources[] = {
+    {"seek", "reading can begin at any row number"},
+    {"keys", "primary keys can be read without the rest of a row"},
+    {"mutable", "it can change while it is read: a fingerprint is compared"},
+    {"live", "its rows may be deleted or changed while it is read: what comes late is caught up with"},
+    {"newest-last", "a primary key on several rows is ordinary, the newest row comes last"},
+};
+static const capability of_sinks[] = {
+    {"idempotent", "rows in doubt after a crash are written again by key"},
+    {"rewind", "what no savepoint vouches for is cut off before a resume"},
+    {"atomic", "a unit appears whole or not at all"},
+    {"ack", "a write that is acknowledged is durable"},
+    {"ordered", "the rows of a task arrive in their order"},
+    {"fence", "late requests of a dead process are refused"},
+    {"read-back", "it can be counted and read again, for the verification"},
+    {"duplicates", "it can hold a primary key on several rows"},
+    {"nonfinite", "it keeps NaN and infinite values"},
+    {"repair", "rows that a verification found wrong can be written again"},
+};
+
+static const capability *table_of(bool source, size_t *count)
+{
+    *count = source ? MM_COUNT(of_sources) : MM_COUNT(of_sinks);
+    return source ? of_sources : of_sinks;
+}
 
 void mm_capability_words(mm_buffer *out, bool source, unsigned capabilities, const char *separator)
 {
-    const char *const *words = source ? source_words : sink_words;
-    size_t count = source ? MM_COUNT(source_words) : MM_COUNT(sink_words);
+    size_t count;
+    const capability *table = table_of(source, &count);
     bool first = true;
     for (size_t i = 0; i < count; i++) {
         if ((capabilities & (1u << i)) == 0)
             continue;
-        mm_buffer_printf(out, "%s%s", first ? "" : separator, words[i]);
+        mm_buffer_printf(out, "%s%s", first ? "" : separator, table[i].word);
         first = false;
     }
+}
+
+void mm_capability_help(mm_buffer *out, bool source, unsigned capabilities)
+{
+    size_t count;
+    const capability *table = table_of(source, &count);
+    for (size_t i = 0; i < count; i++)
+        if (capabilities & (1u << i))
+            mm_buffer_printf(out, "  %-12s %s\n", table[i].word, table[i].help);
 }

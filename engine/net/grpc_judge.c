@@ -50,6 +50,8 @@ static mm_status judge_transport(mm_grpc_channel *ch, const mm_grpc_call *call, 
                                  mm_error *err)
 {
     const char *text = ch->curl_error[0] != '\0' ? ch->curl_error : curl_easy_strerror(code);
+    if (code == CURLE_SSL_CONNECT_ERROR && strstr(text, "wrong version number")) /* how OpenSSL calls an answer in clear */
+        return mm_error_set(err, MM_UNAVAILABLE, "%s: no TLS is spoken there (%s); http:// is without", ch->endpoint, text);
     switch (code) {
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_ISSUER_ERROR:

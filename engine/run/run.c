@@ -75,15 +75,17 @@ static mm_status unfinished(const mm_session *session, mm_error *err)
 {
     const mm_run_record *run = &session->run;
     const char *name = session->record.name;
-    bool changed = strcmp(session->job->text, session->record.config_text) != 0;
-    const char *anew = changed ? " and run again, for the job file as it is now" : "";
+    const char *overrides = session->args->overrides ? session->args->overrides : "";
+    bool changed = strcmp(session->job->text, session->record.config_text) != 0 ||
+                   (overrides[0] != '\0' && strcmp(overrides, session->record.overrides) != 0);
+    const char *anew = changed ? " and run again, for the job as it is now" : "";
     if (run->state == MM_RUN_FAILED)
         return mm_error_set(err, MM_UNFINISHED,
                             "run %u of `%s` failed: %s; mend the cause and `mmresume resume %s`, or `mmresume reset %s`%s",
                             run->run, name, run->error ? run->error : "unknown", name, name, anew);
     return mm_error_set(err, MM_UNFINISHED,
                         "run %u of `%s` is unfinished; `mmresume resume %s` goes on, `mmresume reset %s` gives it up%s",
-                        run->run, name, name, name, changed ? ": then run again, for the job file as it is now" : "");
+                        run->run, name, name, name, changed ? ": then run again, for the job as it is now" : "");
 }
 
 static bool is_unfinished(mm_run_state state)

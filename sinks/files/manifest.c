@@ -1,9 +1,12 @@
 /* manifest.json of the target `files`: read for append, overwrite and inspect; put together and written as the last
  * act. Where it stands, local or in an object store, and what is removed afterwards: publish.c. */
+#include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/util.h"
 #include "sinks/files/internal.h"
@@ -278,7 +281,8 @@ static void print_inspection(const mm_manifest *m, mm_buffer *text)
     mm_buffer_printf(text, "files: %zu\nbytes: %" PRIu64 "\n", m->file_count, bytes);
 }
 
-mm_status mm_files_inspect(const char *location, mm_buffer *text, mm_error *err)
+/* A collection by its manifest. MM_NOT_FOUND: there is none; MM_DATA: it is no manifest of ours. */
+static mm_status inspect_collection(const char *location, mm_buffer *text, mm_error *err)
 {
     mm_storage *storage = NULL;
     char *key = NULL;
@@ -295,16 +299,48 @@ mm_status mm_files_inspect(const char *location, mm_buffer *text, mm_error *err)
     } else {
         status = mm_files_read_text(path, &found, err);
     }
-    if (status == MM_OK)
-        status = mm_manifest_parse(found.data, found.size, &manifest, err);
+    if (status == MM_OK && (status = mm_manifest_parse(found.data, found.size, &manifest, err)) != MM_OK)
+        mm_error_context(err, "%s", path);
     if (status == MM_OK)
         print_inspection(&manifest, text);
-    else
-        status = mm_error_set(err, MM_NOT_FOUND, "%s is not a place with a %s", location, MM_MANIFEST_NAME);
     mm_manifest_free(&manifest);
     mm_buffer_free(&found);
     mm_storage_close(storage);
     free(key);
     free(path);
     return status == MM_OK && text->failed ? no_memory(err) : status;
+}
+
+/* What a target's `path` holds: a collection in each folder that has a manifest. */
+static mm_status inspect_folders(const char *location, mm_buffer *text, mm_error *err)
+{
+    struct dirent **entries = NULL;
+    size_t shown = 0;
+    int count = scandir(location, &entries, NULL, alphasort);
+    if (count < 0)
+        return mm_error_errno(err, MM_IO, "%s", location);
+    mm_status status = MM_OK;
+    for (int i = 0; i < count; i++) {
+        char *path = entries[i]->d_name[0] == '.' ? NULL : mm_format("%s/%s/" MM_MANIFEST_NAME, location, entries[i]->d_name);
+        if (status == MM_OK && path != NULL && access(path, F_OK) == 0) {
+            path[strlen(path) - sizeof(MM_MANIFEST_NAME)] = '\0';
+            mm_buffer_printf(text, "%s", shown++ > 0 ? "\n" : "");
+            status = inspect_collection(path, text, err);
+        }
+        free(path);
+        free(entries[i]);
+    }
+    free(entries);
+    return status == MM_OK && shown == 0 ? mm_error_set(err, MM_NOT_FOUND, "%s: no " MM_MANIFEST_NAME, location) : status;
+}
+
+mm_status mm_files_inspect(const char *location, mm_buffer *text, mm_error *err)
+{
+    struct stat there;
+    if (mm_storage_is_remote(location))
+        return inspect_collection(location, text, err);
+    if (stat(location, &there) != 0 || !S_ISDIR(there.st_mode))
+        return mm_error_set(err, MM_NOT_FOUND, "%s is no folder", location);
+    mm_status status = inspect_collection(location, text, err);
+    return status == MM_NOT_FOUND ? inspect_folders(location, text, err) : status;
 }

@@ -101,8 +101,7 @@ static bool is_lite_path(const char *endpoint)
     return strstr(endpoint, "://") == NULL && ends_with(endpoint, ".db");
 }
 
-/* As a URL. MM_CONFIG when it is neither one nor host:port. */
-static mm_status endpoint_url(const char *endpoint, char **out, mm_error *err)
+mm_status mm_milvus_sink_url(const char *endpoint, char **out, mm_error *err)
 {
     if (strstr(endpoint, "://") != NULL) {
         *out = strdup(endpoint);
@@ -136,7 +135,7 @@ static mm_status find_endpoint(mm_sink *sink, mm_error *err)
 {
     const char *endpoint = mm_options_str(sink->options, "endpoint");
     if (!is_lite_path(endpoint))
-        return endpoint_url(endpoint, &sink->endpoint, err);
+        return mm_milvus_sink_url(endpoint, &sink->endpoint, err);
     mm_milvus_lite_args args = {.folder = endpoint,
                                 .python = lite_python(sink->options),
                                 .stopping = host_stopping,

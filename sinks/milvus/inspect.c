@@ -100,17 +100,21 @@ mm_status mm_milvus_inspect(const char *location, mm_buffer *text, mm_error *err
 {
     mm_milvus_lite *lite = NULL;
     mm_milvus *client = NULL;
-    mm_status status;
+    char *url = NULL;
+    mm_status status = MM_OK;
     bool folder = is_folder(location);
-    if (!folder && strncmp(location, "http://", 7) != 0 && strncmp(location, "https://", 8) != 0)
-        return mm_error_set(err, MM_NOT_FOUND, "'%s' is no Milvus server", location);
     if (folder) {
         mm_milvus_lite_args args = {.folder = location};
         status = mm_milvus_lite_start(&args, &lite, err);
-        if (status != MM_OK)
-            return status;
+    } else {
+        status = mm_milvus_sink_url(location, &url, err);
+        bool http = status == MM_OK && (strncmp(url, "http://", 7) == 0 || strncmp(url, "https://", 8) == 0);
+        if (status == MM_CONFIG || (status == MM_OK && !http))
+            status = mm_error_set(err, MM_NOT_FOUND, "'%s' is no Milvus server", location);
     }
-    mm_milvus_config config = {.endpoint = folder ? mm_milvus_lite_endpoint(lite) : location,
+    if (status != MM_OK)
+        goto out;
+    mm_milvus_config config = {.endpoint = folder ? mm_milvus_lite_endpoint(lite) : url,
                                .token = getenv("MILVUS_TOKEN"),
                                .timeout_ms = 30000};
     status = mm_milvus_open(&config, &client, err);
@@ -118,7 +122,9 @@ mm_status mm_milvus_inspect(const char *location, mm_buffer *text, mm_error *err
         status = print_server(client, text, err);
     if (status == MM_TARGET)
         status = mm_error_set(err, MM_NOT_FOUND, "'%s' is no Milvus server", location);
+out:
     mm_milvus_close(client);
     mm_milvus_lite_stop(lite);
+    free(url);
     return status;
 }

@@ -114,6 +114,8 @@ mm_status mm_milvus_lane_delete_keys(mm_lane *lane, uint32_t collection, uint32_
                                      const mm_batch *keys, size_t from, size_t count, mm_error *err);
 
 mm_status mm_milvus_inspect(const char *location, mm_buffer *text, mm_error *err);
+/* A server's address as a URL, malloc'd. MM_CONFIG when it is neither one nor host:port. */
+mm_status mm_milvus_sink_url(const char *endpoint, char **out, mm_error *err);
 
 /* The partition that the plan's number means; NULL: the default one. */
 const char *mm_milvus_partition_name(const mm_milvus_target *target, uint32_t partition);

@@ -127,6 +127,7 @@ class Cli(unittest.TestCase):
     def test_drivers_are_listed_from_their_tables(self):
         self.assertIn("source  faiss", self.succeeds("drivers"))
         self.assertIn("endpoint: address, required", self.succeeds("drivers", "milvus"))
+        self.assertIn("  fence        late requests of a dead process are refused\n", self.succeeds("drivers", "milvus"))
         drivers = json.loads(self.succeeds("drivers", "--json"))
         milvus = next(one for one in drivers if one["name"] == "milvus" and one["kind"] == "target")
         self.assertTrue(next(o for o in milvus["options"] if o["name"] == "token")["secret"])
@@ -178,7 +179,9 @@ class Cli(unittest.TestCase):
         self.write("text", "nothing that a driver knows\n")
         self.fails(3, "no driver knows what text is; inspect takes", "inspect", "text")
         self.write("manifest.json", "{}")
-        self.fails(3, "no driver knows what . is", "inspect", "manifest.json")
+        self.fails(4, "./manifest.json: ", "inspect", "manifest.json")
+        os.unlink(os.path.join(self.folder, "manifest.json"))
+        self.fails(5, "127.0.0.1:1", "inspect", "127.0.0.1:1")
         self.fails(3, "of a folder of files ask about one of them", "inspect", self.folder)
 
     def test_a_bulk_import_that_cannot_be_is_refused_by_the_check_and_by_the_plan(self):
@@ -293,9 +296,10 @@ class Cli(unittest.TestCase):
         self.assertIn("error: a: ", shown)
         self.assertIn("next: mend the cause and `mmresume resume life`, or `mmresume reset life`", shown)
         self.assertNotIn("as it is now", self.fails(6, "holds a collection already", "run").stderr)
+        self.fails(6, "for the job as it is now", "run", "--set", "collections.0.if_exists=overwrite")
         with open(os.path.join(self.folder, "mmresume.yaml"), "a") as file:
             file.write("collections: [{if_exists: overwrite}]\n")
-        self.fails(6, "`mmresume reset life` and run again, for the job file as it is now", "run")
+        self.fails(6, "`mmresume reset life` and run again, for the job as it is now", "run")
         self.assertIn("for all else `mmresume reset life` and run again", self.run_cli("resume", "life").stderr)
         self.succeeds("reset", "life", "--yes")
         self.succeeds("run")
@@ -335,6 +339,7 @@ class Cli(unittest.TestCase):
         self.assertIn("mmresume resume half-dump", result.stderr)
         self.succeeds("resume", "half-dump", "--set", "limits.rate=none")
         self.assertIn("rows: 20000", self.succeeds("inspect", "s/a/manifest.json"))
+        self.assertIn("collection: a\nrows: 20000", self.succeeds("inspect", "s"))
 
     def test_a_running_job_can_be_watched_and_cancelled(self):
         self.write_job(rate="2000 rows/s")

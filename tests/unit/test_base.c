@@ -74,6 +74,8 @@ static void a_full_disk_is_told_from_other_input_output_errors(void **state)
     assert_int_equal(mm_error_errno(&err, MM_IO, "f"), MM_DISK_FULL);
     errno = EIO;
     assert_int_equal(mm_error_errno(&err, MM_IO, "f"), MM_IO);
+    errno = EACCES;
+    assert_int_equal(mm_error_errno(&err, MM_IO, "f"), MM_AUTH);
 }
 
 static void arena_memory_is_aligned_and_apart(void **state)
