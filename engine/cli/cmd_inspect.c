@@ -33,7 +33,7 @@ static mm_status ask_all(const char *location, mm_buffer *text, mm_error *err)
     struct stat there;
     bool folder = stat(location, &there) == 0 && S_ISDIR(there.st_mode);
     return mm_error_set(err, MM_NOT_FOUND, "no driver knows what %s is; inspect takes a file of rows or an index, a "
-                                           "folder or prefix with a manifest.json, and a Milvus%s", location,
+                                           "folder or prefix with a manifest.json, a Milvus, an Elasticsearch or OpenSearch%s", location,
                         folder ? ": of a folder of files ask about one of them" : "");
 }
 

@@ -122,6 +122,7 @@ static const mm_cli_example inspect_examples[] = {
     {"mmresume inspect products.index", "the type tree, dimensions and rows of a FAISS file"},
     {"mmresume inspect s3://bucket/products.index", "the same in an object store; credentials from the environment"},
     {"mmresume inspect http://127.0.0.1:19530", "the collections of a Milvus server"},
+    {"mmresume inspect http://127.0.0.1:9200/products", "the fields of an index of Elasticsearch or OpenSearch"},
 };
 
 static const mm_cli_option drivers_options[] = {

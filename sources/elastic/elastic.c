@@ -228,7 +228,7 @@ static mm_status source_count(mm_source *source, uint32_t number, mm_extent_walk
     return status == MM_OK ? mm_elastic_count(source, number, former, former_context, rows, err) : status;
 }
 
-#define DRIVER(name_, summary_)                                                                                     \
+#define DRIVER(name_, summary_, inspect_)                                                                                   \
     {                                                                                                              \
         .abi = MM_SOURCE_ABI, .name = name_, .summary = summary_,                                                  \
         .capabilities = MM_SOURCE_KEYS | MM_SOURCE_MUTABLE | MM_SOURCE_LIVE, .options = options,                   \
@@ -236,9 +236,12 @@ static mm_status source_count(mm_source *source, uint32_t number, mm_extent_walk
         .memo = source_memo, .recall = source_recall, .describe = source_describe, .notes = source_notes,          \
         .fingerprint = source_fingerprint,                                                                         \
         .plan = source_plan, .plan_changes = source_plan_changes, .count = source_count,                           \
-        .read_open = source_read_open, .next = mm_elastic_read_next, .read_close = mm_elastic_read_close           \
+        .read_open = source_read_open, .next = mm_elastic_read_next, .read_close = mm_elastic_read_close,          \
+        .inspect = inspect_                                                                                        \
     }
 
 const mm_source_driver mm_source_elasticsearch =
-    DRIVER("elasticsearch", "Elasticsearch 7 to 9: indices, aliases, data streams");
-const mm_source_driver mm_source_opensearch = DRIVER("opensearch", "OpenSearch 1 to 3: indices, aliases, data streams");
+    DRIVER("elasticsearch", "Elasticsearch 7 to 9: indices, aliases, data streams", mm_elastic_inspect);
+/* inspect: elasticsearch's tells of both */
+const mm_source_driver mm_source_opensearch =
+    DRIVER("opensearch", "OpenSearch 1 to 3: indices, aliases, data streams", NULL);

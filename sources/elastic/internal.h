@@ -10,6 +10,7 @@
  *     extent.c       ranges of `_seq_no`, or whole shards
  *     counts.c       documents of such ranges
  *     request.c      what a reader asks for, by its kind of cursor
+ *     inspect.c      a server in words
  *     reader.c       pages of an extent: requests, what each page must prove, batches
  *     mapping*.c     mapping and sample to schema                         } the seam, documents.h: JSON in, columns out;
  *     page*.c        a reply into columns                                 } knows neither requests nor extents
@@ -196,6 +197,10 @@ void mm_elastic_request_end(mm_elastic_request *request);
 mm_status mm_elastic_mark_write(const mm_elastic_request *request, mm_cursor *out, mm_error *err) MM_MUST_USE;
 /* False: not a mark of this extent. */
 bool mm_elastic_mark_read(mm_elastic_request *request, const mm_cursor *cursor);
+
+/* --- inspect.c: as in mm_source_driver -------------------------------------------------------------------------- */
+
+mm_status mm_elastic_inspect(const char *location, mm_buffer *text, mm_error *err) MM_MUST_USE;
 
 /* --- reader.c: as in mm_source_driver --------------------------------------------------------------------------- */
 

@@ -171,6 +171,13 @@ def a_password_a_key_and_a_token_open_and_wrong_ones_do_not(work):
             work.passes(endpoint=gate.uri, **right)
             ended = work.refused(["HTTP 401", "Unauthorized", "give username"], endpoint=gate.uri, **{**right, **wrong})
             assert not any(value in ended.err for value in wrong.values()), ended.err
+        pair = right.get("api_key")
+        if pair:
+            environment = {"ES_API_KEY": pair}
+            with Gate(work.node, allows(header)) as gate:
+                assert f"documents: {ROWS}" in work.call("inspect", gate.uri + "/things", environment=environment).out
+                said = work.fails(CONFIG, "HTTP 401", "inspect", gate.uri + "/things", environment={"ES_API_KEY": "id7:wr0ng"})
+                assert "wr0ng" not in said.err, said.err
     work.refused("one of username, api_key, token", endpoint=work.node.uri, api_key="a:b", token="c")
     work.refused("belong together", endpoint=work.node.uri, username="ann")
 
