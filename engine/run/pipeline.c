@@ -154,7 +154,10 @@ static void size_pipeline(mm_pipeline *p)
     p->lane_count = most > 0 && most < job->loaders ? most : job->loaders;
     uint64_t share = job->memory / (2 * (p->dumper_count + p->lane_count + 2));
     uint64_t most_bytes = session->sink_caps & MM_SINK_ORDERED && mm_pipeline_copies(p) ? BATCH_ORDERED : BATCH_MAX;
-    p->batch_bytes = (size_t)(share > most_bytes ? most_bytes : share < BATCH_MIN ? BATCH_MIN : share);
+    if (job->rate_bytes > 0 && job->rate_bytes < most_bytes && mm_pipeline_copies(p))
+        most_bytes = job->rate_bytes; /* a second's worth: a batch goes at once */
+    uint64_t bytes = share < BATCH_MIN ? BATCH_MIN : share;
+    p->batch_bytes = (size_t)(bytes > most_bytes ? most_bytes : bytes);
     const mm_run_progress *progress = &session->progress;
     bool small_tasks = progress->tasks_total > 0 && progress->bytes_total / progress->tasks_total < BATCH_MAX;
     p->slot_count = small_tasks ? SLOTS_MAX : 32;

@@ -95,7 +95,10 @@ static mm_status read_batch(reading *r, mm_error *err)
         return MM_INTERRUPTED;
     }
     size_t max_rows = SIZE_MAX;
-    if (r->row < r->boundary)
+    uint64_t rate = mm_pipeline_copies(p) ? p->session->job->rate_rows : 0;
+    if (rate > 0 && rate < max_rows)
+        max_rows = (size_t)rate; /* a second's worth: a batch goes at once */
+    if (r->row < r->boundary && r->boundary - r->row < max_rows)
         max_rows = (size_t)(r->boundary - r->row);
     mm_status status = p->session->sources->next(r->reader, max_rows, p->batch_bytes, flow->batch, err);
     if (status == MM_OK && flow->batch->end.row <= r->row)

@@ -68,7 +68,8 @@ mm_status mm_milvus_step_flush(mm_sink *sink, uint32_t collection, const char *i
                                   FLUSH_WAIT_MS / 1000);
         else if (mm_clock_ms() > again) {
             status = flush_begin(sink, target, &arena, &later, err);
-            flush.time = later.time; /* its segments may be those only that the first has not sealed */
+            if (status == MM_OK)
+                flush.time = later.time; /* its segments may be those only that the first has not sealed */
             again = mm_clock_ms() + FLUSH_AGAIN_MS;
         }
     }

@@ -29,7 +29,7 @@ class Files(jobs.Jobs):
     def make(self, name, path="products.index", rate="none", collection=None, **more):
         more.setdefault("verify", "full")
         return self.job(name, path, {"driver": "files", "path": name}, collection,
-                        source={"extent_rows": 1000}, limits={"rate": rate, **more.pop("limits", {})}, **more)
+                        source={"extent_rows": more.pop("extent_rows", 1000)}, limits={"rate": rate, **more.pop("limits", {})}, **more)
 
     def holds(self, name, expected=None, collection="products"):
         oracle.check_files(self.path(name), collection, expected or self.expected)
@@ -134,6 +134,17 @@ def a_rate_limit_is_kept_within_a_fifth(work):
         took = time.monotonic() - began
         assert 0.8 * ROWS / 4000 < took < 1.2 * ROWS / 4000 + 1, (rate, took)
         assert 3200 < work.status(name)["rate_rows_per_s"] < 4800, work.status(name)
+        work.holds(name)
+
+
+def a_rate_limit_is_kept_within_one_extent(work):
+    """No batch is larger than what may go in a second; without that all these rows would be one."""
+    for number, rate in enumerate(("8000 rows/s", "320kB/s")):
+        name = f"whole{number}"
+        began = time.monotonic()
+        work.call("run", work.make(name, rate=rate, verify="none", extent_rows=ROWS))
+        took = time.monotonic() - began
+        assert ROWS / 8000 - 1.2 < took < ROWS / 8000 + 1.5, (rate, took)
         work.holds(name)
 
 
@@ -250,7 +261,7 @@ CHECKS = [
     an_unverified_run_says_so,
     the_log_as_json_is_one_object_a_line,
     the_example_jobs_are_valid_and_a_misspelt_one_is_not,
-    a_rate_limit_is_kept_within_a_fifth,
+    a_rate_limit_is_kept_within_a_fifth, a_rate_limit_is_kept_within_one_extent,
     a_stop_does_not_end_a_slow_run_with_a_burst,
     a_line_for_cron_starts_and_goes_on_until_the_job_is_done,
     a_changed_source_is_refused_on_resume_with_both_fingerprints,
