@@ -99,12 +99,14 @@ static mm_status print_all(mm_source *source, const char *location, mm_buffer *t
     return status == MM_OK && text->failed ? mm_error_set(err, MM_NO_MEMORY, "out of memory") : status;
 }
 
-/* A URL without a path may be a Milvus: what does not say that it is one of ours is left to others to know. That the
- * server wants to know who asks is told, where it says so in Elasticsearch's words. */
+/* What does not say that it is one of ours may be a Milvus, and is left to others to know; but a path asks for an index,
+ * and that the server wants to know who asks is told where it says so in Elasticsearch's words. */
 static mm_status is_ours(mm_source *source, const char *location, const char *index, mm_error *err)
 {
     mm_status status = mm_elastic_identify(source, err);
-    if (status == MM_OK || (status != MM_NOT_FOUND && index != NULL) || (err && strstr(err->text, "security_exception")))
+    bool foreign = status == MM_NOT_FOUND || status == MM_CONFIG;
+    if (status == MM_OK || source->server.major > 0 || (index && !foreign) ||
+        (err && strstr(err->text, "security_exception")))
         return status;
     return mm_error_set(err, MM_NOT_FOUND, "%s: neither Elasticsearch nor OpenSearch", location);
 }
