@@ -24,7 +24,13 @@ static mm_status unknown_field(const mm_schema *source, const char *name, mm_err
     if (nearest)
         return mm_error_set(err, MM_CONFIG, "fields: `%s` has no field `%s` (did you mean `%s`?)",
                             source->name, name, nearest);
-    return mm_error_set(err, MM_CONFIG, "fields: `%s` has no field `%s`", source->name, name);
+    mm_buffer known = MM_BUFFER_INIT;
+    for (size_t i = 0; i < count && i < 8; i++)
+        mm_buffer_printf(&known, "%s`%s`", i ? ", " : "", names[i]);
+    mm_status status = mm_error_set(err, MM_CONFIG, "fields: `%s` has no field `%s` (it has %s%s)", source->name, name,
+                                    known.data && !known.failed ? known.data : "others", count > 8 ? ", …" : "");
+    mm_buffer_free(&known);
+    return status;
 }
 
 static mm_status retype(mm_field *field, const mm_field_rule *rule, mm_error *err)

@@ -187,7 +187,7 @@ static mm_status resolve_one(mm_session *session, const mm_job_collection *rule,
     status = mm_mapping_build(&session->arena, &out->from->schema, rule ? rule->fields : NULL,
                               rule ? rule->field_count : 0, name, &out->mapping, err);
     if (status != MM_OK)
-        return status;
+        return rule ? mm_error_context(err, "%s:%d", session->job->path, rule->line) : status;
     out->sink.name = name;
     out->sink.schema = out->mapping->target;
     out->sink.if_exists = parse_if_exists(rule ? rule->if_exists : NULL);

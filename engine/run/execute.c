@@ -42,7 +42,7 @@ static mm_status check_target(mm_session *session, const mm_plan_collection *pla
     fingerprint_call call = {.session = session, .collection = plan->id};
     mm_status status = mm_steps_retry(session, call_fingerprint, &call, err);
     if (status != MM_OK)
-        return status;
+        return mm_error_context(err, "%s", plan->target_name);
     if (plan->target_fingerprint == NULL) {
         mm_op op = {.kind = MM_OP_TARGET, .collection = plan->id, .text = call.text};
         return mm_session_apply(session, &op, 1, err);

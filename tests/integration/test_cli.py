@@ -251,6 +251,16 @@ class Cli(unittest.TestCase):
     def status(self):
         return json.loads(self.succeeds("status", "life", "--json"))
 
+    def test_fields_that_cannot_be_are_refused_with_their_place(self):
+        self.write_index()
+        place = os.path.join(self.folder, "job.yaml") + ":3: fields: "
+        for fields, words in (("[{from: embedding}]", "`a` has no field `embedding` (it has `id`, `vector`)"),
+                              ("[{from: id}, {from: vector, type: BinaryVector}]",
+                               "`vector` cannot be turned from FloatVector into BinaryVector")):
+            self.write("job.yaml", "source: {driver: faiss, path: a.index}\ntarget: {driver: files, path: out}\n"
+                                   f"collections: [{{fields: {fields}}}]\n")
+            self.fails(3, place + words, "plan", "job.yaml")
+
     def test_run_moves_everything_and_status_tells_it(self):
         self.write_job()
         self.assertIn("20000 rows", self.succeeds("plan"))
