@@ -12,7 +12,8 @@
 #include <immintrin.h>
 #include <string.h>
 
-#define BLOCK 32
+#define BLOCK 64
+#define GROUP 4 /* numbers of a block where it has so many: a loop whose end is foreseen */
 #define WIDTH 16 /* bytes of a number, without its sign */
 
 /* From byte n on: 16 - n bytes of zeros, then n of ones. */
@@ -24,11 +25,11 @@ static const double tens[WIDTH] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 
 
 bool mm_json_block_can(void)
 {
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi");
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("popcnt");
 }
 
 /* The integer that 16 digits (values 0 to 9, the first the highest) make. */
-__attribute__((target("avx2,bmi"), always_inline)) static inline int64_t join(__m128i digits)
+__attribute__((target("avx2,bmi,popcnt"), always_inline)) static inline int64_t join(__m128i digits)
 {
     const __m128i by10 = _mm_set1_epi16(0x010A), by100 = _mm_set1_epi32(0x00010064), by10000 = _mm_set1_epi32(0x00012710);
     __m128i fours = _mm_madd_epi16(_mm_maddubs_epi16(digits, by10), by100);
@@ -37,7 +38,7 @@ __attribute__((target("avx2,bmi"), always_inline)) static inline int64_t join(__
 }
 
 /* The number from `from` up to `end`; WIDTH bytes in front of `end` may be read. False: not usual. */
-__attribute__((target("avx2,bmi"), always_inline)) static inline bool one(const uint8_t *from, const uint8_t *end,
+__attribute__((target("avx2,bmi,popcnt"), always_inline)) static inline bool one(const uint8_t *from, const uint8_t *end,
                                                                            float *out)
 {
     from += *from == ' ';
@@ -64,25 +65,39 @@ __attribute__((target("avx2,bmi"), always_inline)) static inline bool one(const 
     memcpy(&bits, &result, sizeof(bits));
     if ((bits & 0x1FFFFFFF) == 0x10000000)
         return false;
-    *out = (float)(minus ? -result : result);
+    bits |= (uint64_t)minus << 63; /* no branch: signs are not to be foreseen */
+    memcpy(&result, &bits, sizeof(result));
+    *out = (float)result;
     return true;
 }
 
-__attribute__((target("avx2,bmi"))) bool mm_json_block_floats(const uint8_t **at, const uint8_t *start, const uint8_t *end,
-                                                               float *out, size_t most, size_t *count)
+/* A bit for each of BLOCK bytes that is `wanted`. */
+__attribute__((target("avx2,bmi,popcnt"), always_inline)) static inline uint64_t find(const uint8_t *at, char wanted)
+{
+    const __m256i *half = (const __m256i *)(const void *)at;
+    __m256i all = _mm256_set1_epi8(wanted);
+    uint32_t low = (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(_mm256_loadu_si256(half), all));
+    uint32_t high = (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(_mm256_loadu_si256(half + 1), all));
+    return low | (uint64_t)high << 32;
+}
+
+__attribute__((target("avx2,bmi,popcnt"))) bool mm_json_block_floats(const uint8_t **at, const uint8_t *start,
+                                                                      const uint8_t *end, float *out, size_t most,
+                                                                      size_t *count)
 {
     const uint8_t *from = *at;
     size_t n = *count;
     bool closed = false, usual = from - start >= WIDTH;
-    while (usual && !closed && end - from > BLOCK) {
-        const __m256i block = _mm256_loadu_si256((const __m256i *)(const void *)from);
-        uint32_t closing = (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(block, _mm256_set1_epi8(']')));
-        uint32_t ends = (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(block, _mm256_set1_epi8(','))) | closing;
+    while (usual && !closed && end - from >= BLOCK) {
         const uint8_t *base = from;
-        if (ends == 0)
+        uint64_t closing = find(base, ']'), ends = find(base, ',') | closing;
+        int left = __builtin_popcountll(ends);
+        if (left == 0)
             break;
-        for (; ends != 0 && !closed; ends &= ends - 1) {
-            const uint8_t *stop = base + __builtin_ctz(ends);
+        if (left > GROUP && closing == 0)
+            left = GROUP;
+        for (; left > 0 && !closed; left--, ends &= ends - 1) {
+            const uint8_t *stop = base + __builtin_ctzll(ends);
             usual = n < most && one(from, stop, &out[n]);
             if (!usual)
                 break;

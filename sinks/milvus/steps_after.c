@@ -12,8 +12,8 @@
 enum {
     POLL_MS = 200,
     FLUSH_RATE_WAIT_MS = 11000, /* a collection may be flushed once in 10 s */
-    FLUSH_AGAIN_MS = 12000,     /* no sooner than the rate lets it */
     FLUSH_WAIT_MS = 600000,
+    INDEX_AGAIN_MS = 4000, /* without progress, before an index is asked for again; then twice as long */
     STALL_MS = 600000 /* index or load without any progress for so long: give it back as not ready */
 };
 
@@ -36,42 +36,25 @@ static mm_status flush_begin(mm_sink *sink, const mm_milvus_target *target, mm_a
     }
 }
 
-static mm_status flush_done(mm_sink *sink, const mm_milvus_target *target, const mm_milvus_flush *flush, bool *done,
-                            mm_error *err)
-{
-    pthread_mutex_lock(&sink->lock);
-    mm_status status = mm_milvus_flush_done(sink->client, target->work, flush, done, err);
-    pthread_mutex_unlock(&sink->lock);
-    return status;
-}
-
-/* Asked again after a while: a Milvus 2.3.5 now and then forgets that a channel's checkpoint is waited for, and writes it
- * at its next full minute only. */
 mm_status mm_milvus_step_flush(mm_sink *sink, uint32_t collection, const char *intent,
                                char detail[MM_STEP_DETAIL], mm_error *err)
 {
     mm_milvus_target *target = &sink->targets[collection];
     mm_arena arena = MM_ARENA_INIT;
-    mm_milvus_flush flush, later;
+    mm_milvus_flush flush;
     bool done = false;
     (void)intent;
-    uint64_t end = mm_clock_ms() + FLUSH_WAIT_MS, again = mm_clock_ms() + FLUSH_AGAIN_MS;
+    uint64_t end = mm_clock_ms() + FLUSH_WAIT_MS;
     mm_status status = flush_begin(sink, target, &arena, &flush, err);
     while (status == MM_OK && !done) {
-        status = flush_done(sink, target, &flush, &done, err);
+        pthread_mutex_lock(&sink->lock);
+        status = mm_milvus_flush_done(sink->client, target->work, &flush, &done, err);
+        pthread_mutex_unlock(&sink->lock);
         if (status == MM_OK && !done)
             status = mm_milvus_pause(sink, POLL_MS, err);
-        if (status != MM_OK || done)
-            break;
-        if (mm_clock_ms() > end)
+        if (status == MM_OK && !done && mm_clock_ms() > end)
             status = mm_error_set(err, MM_NOT_READY, "collection '%s' is not flushed after %d s", target->work,
                                   FLUSH_WAIT_MS / 1000);
-        else if (mm_clock_ms() > again) {
-            status = flush_begin(sink, target, &arena, &later, err);
-            if (status == MM_OK)
-                flush.time = later.time; /* its segments may be those only that the first has not sealed */
-            again = mm_clock_ms() + FLUSH_AGAIN_MS;
-        }
     }
     MM_FAILPOINT("milvus.flush.done");
     if (status == MM_OK)
@@ -194,11 +177,11 @@ static size_t choices_of(const mm_sink *sink, const mm_sink_collection *plan, si
     return temporary_choices(sink, field, number, name, out);
 }
 
-static bool has_index(const mm_milvus_index *indexes, size_t count, const char *field)
+static bool has_index(const mm_milvus_index *indexes, size_t count, const char *field, bool finished)
 {
     for (size_t i = 0; i < count; i++)
         if (strcmp(indexes[i].field, field) == 0)
-            return true;
+            return !finished || indexes[i].state == MM_MILVUS_INDEX_FINISHED;
     return false;
 }
 
@@ -221,34 +204,76 @@ static mm_status create_index(mm_sink *sink, const mm_milvus_target *target, con
     return status;
 }
 
+/* Indexes for the fields that have none of these (`finished`: no finished one), with the lock held. */
+static mm_status create_indexes(mm_sink *sink, const mm_milvus_target *target, const mm_milvus_index *there,
+                                size_t count, bool finished, size_t *made, mm_error *err)
+{
+    const mm_sink_collection *plan = target->plan;
+    mm_status status = MM_OK;
+    for (size_t i = 0; status == MM_OK && i < plan->schema->field_count; i++) {
+        index_choice choices[5];
+        char name[96];
+        const char *field = plan->schema->fields[i].name;
+        size_t n = choices_of(sink, plan, i, name, choices);
+        if (n == 0 || has_index(there, count, field, finished))
+            continue;
+        status = create_index(sink, target, field, choices, n, err);
+        *made += status == MM_OK;
+    }
+    return status;
+}
+
+typedef struct progress {
+    int64_t rows;         /* indexed so far; -1: not known */
+    uint64_t since;       /* when that was first so */
+    uint64_t again_after; /* ms from then on */
+} progress;
+
+/* One look: *unfinished indexes. Where nothing moves, those are asked for again: a Milvus 2.3 that is busy at the moment
+ * drops the signal that there is an index to build, and looks for such at the next full minute only. */
+static mm_status look_at_indexes(mm_sink *sink, const mm_milvus_target *target, progress *seen, size_t *unfinished,
+                                 mm_error *err)
+{
+    mm_arena arena = MM_ARENA_INIT;
+    mm_milvus_index *indexes;
+    size_t count, made = 0;
+    int64_t rows = 0;
+    *unfinished = 0;
+    pthread_mutex_lock(&sink->lock);
+    mm_status status = mm_milvus_indexes(sink->client, target->work, &arena, &indexes, &count, err);
+    for (size_t i = 0; status == MM_OK && i < count; i++) {
+        rows += indexes[i].indexed_rows;
+        *unfinished += indexes[i].state != MM_MILVUS_INDEX_FINISHED;
+        if (indexes[i].state == MM_MILVUS_INDEX_FAILED)
+            status = mm_error_set(err, MM_TARGET, "index of %s.%s failed: %s", target->work, indexes[i].field,
+                                  indexes[i].fail_reason);
+    }
+    uint64_t now = mm_clock_ms();
+    if (rows != seen->rows)
+        *seen = (progress){rows, now, INDEX_AGAIN_MS};
+    if (status == MM_OK && *unfinished > 0 && now - seen->since > seen->again_after) {
+        mm_error ignored = MM_ERROR_INIT; /* an index of others is another one */
+        seen->again_after *= 2;
+        if (create_indexes(sink, target, indexes, count, true, &made, &ignored) != MM_OK)
+            mm_log(MM_LOG_DEBUG, "%s", ignored.text);
+    }
+    pthread_mutex_unlock(&sink->lock);
+    mm_arena_free(&arena);
+    return status;
+}
+
 /* Waits until no index of the collection is being built. */
 static mm_status wait_indexes(mm_sink *sink, const mm_milvus_target *target, mm_error *err)
 {
-    int64_t seen = -1;
-    uint64_t progress_at = mm_clock_ms();
+    progress seen = {.rows = -1};
     for (;;) {
-        mm_arena arena = MM_ARENA_INIT;
-        mm_milvus_index *indexes;
-        size_t count, unfinished = 0;
-        int64_t done = 0;
-        pthread_mutex_lock(&sink->lock);
-        mm_status status = mm_milvus_indexes(sink->client, target->work, &arena, &indexes, &count, err);
-        pthread_mutex_unlock(&sink->lock);
-        for (size_t i = 0; status == MM_OK && i < count; i++) {
-            done += indexes[i].indexed_rows;
-            unfinished += indexes[i].state != MM_MILVUS_INDEX_FINISHED;
-            if (indexes[i].state == MM_MILVUS_INDEX_FAILED)
-                status = mm_error_set(err, MM_TARGET, "index of %s.%s failed: %s", target->work, indexes[i].field,
-                                      indexes[i].fail_reason);
-        }
-        mm_arena_free(&arena);
+        size_t unfinished;
+        mm_status status = look_at_indexes(sink, target, &seen, &unfinished, err);
         if (status != MM_OK || unfinished == 0)
             return status;
-        if (done != seen)
-            progress_at = mm_clock_ms();
-        seen = done;
-        if (mm_clock_ms() - progress_at > STALL_MS)
-            return mm_error_set(err, MM_NOT_READY, "index of '%s': no progress at %" PRId64 " rows", target->work, done);
+        if (mm_clock_ms() - seen.since > STALL_MS)
+            return mm_error_set(err, MM_NOT_READY, "index of '%s': no progress at %" PRId64 " rows", target->work,
+                                seen.rows);
         if ((status = mm_milvus_pause(sink, POLL_MS, err)) != MM_OK)
             return status;
     }
@@ -258,23 +283,14 @@ mm_status mm_milvus_step_index(mm_sink *sink, uint32_t collection, const char *i
                                char detail[MM_STEP_DETAIL], mm_error *err)
 {
     mm_milvus_target *target = &sink->targets[collection];
-    const mm_sink_collection *plan = target->plan;
     mm_arena arena = MM_ARENA_INIT;
     mm_milvus_index *indexes;
     size_t count = 0, made = 0;
     (void)intent;
     pthread_mutex_lock(&sink->lock);
     mm_status status = mm_milvus_indexes(sink->client, target->work, &arena, &indexes, &count, err);
-    for (size_t i = 0; status == MM_OK && i < plan->schema->field_count; i++) {
-        index_choice choices[5];
-        char name[96];
-        const char *field = plan->schema->fields[i].name;
-        size_t n = choices_of(sink, plan, i, name, choices);
-        if (n == 0 || has_index(indexes, count, field))
-            continue;
-        status = create_index(sink, target, field, choices, n, err);
-        made += status == MM_OK;
-    }
+    if (status == MM_OK)
+        status = create_indexes(sink, target, indexes, count, false, &made, err);
     pthread_mutex_unlock(&sink->lock);
     mm_arena_free(&arena);
     if (status == MM_OK)
