@@ -211,8 +211,9 @@ static void check_rejects(mm_pipeline *p)
     if (!mm_pipeline_copies(p) || rejected <= session->job->rejects)
         return;
     mm_error err = MM_ERROR_INIT;
-    mm_error_set(&err, MM_REJECTS, "%" PRIu64 " rows rejected, limits.rejects is %" PRIu64 "; they are in %s",
-                 rejected, session->job->rejects, session->rejects_path);
+    mm_error_set(&err, MM_REJECTS, "%" PRIu64 " rows rejected, limits.rejects is %" PRIu64 "; they are in %s; "
+                                   "`mmresume resume %s --set limits.rejects=none` goes on without them",
+                 rejected, session->job->rejects, session->rejects_path, session->record.name);
     mm_pipeline_note(p, MM_REJECTS, &err);
     mm_core_on_stop(p->core, MM_REJECTS);
 }

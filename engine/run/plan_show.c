@@ -8,7 +8,6 @@
 #include "run/run.h"
 #include "run/session.h"
 
-
 typedef struct extent_sum {
     uint64_t tasks, rows, bytes;
 } extent_sum;
@@ -21,6 +20,17 @@ static mm_status sum_extent(void *context, const mm_extent *extent, mm_error *er
     sum->rows += extent->rows;
     sum->bytes += extent->bytes;
     return MM_OK;
+}
+
+/* "FloatVector(768)", "VarChar(100) nullable", "Array(Int32, 16)" */
+static void add_type(mm_buffer *out, const mm_field *field)
+{
+    mm_buffer_printf(out, "%s", mm_type_name(field->type));
+    if (field->type == MM_TYPE_ARRAY)
+        mm_buffer_printf(out, "(%s, %u)", mm_type_name(field->element_type), field->max_capacity);
+    else if (field->dim > 0 || field->max_length > 0)
+        mm_buffer_printf(out, "(%u)", field->dim > 0 ? field->dim : field->max_length);
+    mm_buffer_printf(out, "%s", field->nullable ? " nullable" : "");
 }
 
 static void add_field(mm_buffer *out, const mm_run_collection *collection, size_t i, bool json)
@@ -36,9 +46,8 @@ static void add_field(mm_buffer *out, const mm_run_collection *collection, size_
                          field->primary ? "true" : "false");
         return;
     }
-    mm_buffer_printf(out, "    %s -> %s  %s", from->name, field->name, mm_type_name(field->type));
-    if (field->dim > 0)
-        mm_buffer_printf(out, "(%u)", field->dim);
+    mm_buffer_printf(out, "    %s -> %s  ", from->name, field->name);
+    add_type(out, field);
     mm_buffer_printf(out, "%s%s%s\n", field->primary ? "  primary key" : "", field->metric_type ? "  metric " : "",
                      field->metric_type ? field->metric_type : "");
 }
@@ -104,16 +113,6 @@ static void add_name(mm_buffer *out, const char *name)
     }
 }
 
-static void add_type(mm_buffer *out, const mm_field *field)
-{
-    mm_buffer_printf(out, "  # %s", mm_type_name(field->type));
-    if (field->type == MM_TYPE_ARRAY)
-        mm_buffer_printf(out, "(%s, %u)", mm_type_name(field->element_type), field->max_capacity);
-    else if (field->dim > 0 || field->max_length > 0)
-        mm_buffer_printf(out, "(%u)", field->dim > 0 ? field->dim : field->max_length);
-    mm_buffer_printf(out, "%s\n", field->nullable ? " nullable" : "");
-}
-
 static void write_collection(mm_buffer *out, const mm_session *session, const mm_run_collection *collection)
 {
     const mm_schema *target = collection->mapping->target;
@@ -130,7 +129,9 @@ static void write_collection(mm_buffer *out, const mm_session *session, const mm
         mm_buffer_printf(out, ", to: ");
         mm_json_text(out, field->name);
         mm_buffer_printf(out, "%s}", field->primary ? ", primary: true" : "");
+        mm_buffer_printf(out, "  # ");
         add_type(out, field);
+        mm_buffer_printf(out, "\n");
     }
     add_notes(&notes, session, collection, false);
     for (char *at = notes.data, *end; at && *at; at = end + 1) {
