@@ -129,6 +129,10 @@ typedef enum mm_op_kind {
     MM_OP_TARGET,    /* collection, text = target fingerprint */
     MM_OP_STEP,      /* collection, key = step name, text = intent or detail, flag = done */
     MM_OP_STATE,     /* key, text (NULL: remove): what a sink recorded */
+    MM_OP_COUNTED,   /* collection, rows: that its target has, with a verdict; flag: of `equal`, so that they are all the
+                      * job's; else what is above the job's account is of others */
+    MM_OP_SWEPT,     /* collection, row, rows: its recorded keys up to the one of number `row` are gone from the target,
+                      * `rows` of them; done: its sweep is over */
     MM_OP_PHASE,     /* text; flag: no more rows will come: rows_total, where it is known, becomes what was seen */
     MM_OP_RUN        /* state, text = error, exit_code, verdict, finished (wall ms; 0: not) */
 } mm_op_kind;
@@ -157,6 +161,21 @@ typedef struct mm_op {
 
 typedef struct mm_step_record { const char *name, *text; bool done; } mm_step_record;
 typedef struct mm_doubt { uint64_t task, from, to; } mm_doubt;
+
+/* A collection in which a repair looks for rows that the source no longer has. */
+typedef struct mm_sweep {
+    uint32_t collection;
+    bool found;    /* their keys are recorded */
+    uint64_t rows;   /* the most that the collection can hold of this job: those of the last verdict `equal` (before one:
+                      * all written, replaced ones included) and of changes since, less what sweeps removed */
+    uint64_t others; /* rows above that at the last verdict */
+} mm_sweep;
+/* A key to be removed: text as it is, an Int64 in 8 bytes. */
+typedef struct mm_extra {
+    uint64_t id;
+    const void *key;
+    size_t size;
+} mm_extra;
 
 typedef struct mm_store_driver {
     uint32_t abi;
@@ -210,9 +229,22 @@ typedef struct mm_store_driver {
     /* One verify task per task of kind COPY or CHANGE that wrote rows, replacing earlier ones; verdict back to none.
      * Where doubt_only is set: only tasks with a doubt. */
     mm_status (*verify_plan)(mm_store *store, bool doubt_only, mm_error *err);
-    /* Sets back copy tasks whose verify task found differences: everything from row 0 in doubt
-     * (resume --repair). *count: how many. */
-    mm_status (*repair_plan)(mm_store *store, size_t *count, mm_error *err);
+    /* resume --repair, all in one transaction: sets back copy tasks whose verify task found differences, everything from
+     * row 0 in doubt (*count: how many); asks for a sweep of the `sweep_count` collections in `sweep`; the phase becomes
+     * "copy". Where there is nothing of both, nothing is changed. */
+    mm_status (*repair_plan)(mm_store *store, const uint32_t *sweep, size_t sweep_count, size_t *count, mm_error *err);
+
+    /* Sweeps that are asked for and not over, by collection. */
+    mm_status (*sweeps)(mm_store *store, mm_arena *arena, mm_sweep **out, size_t *count, mm_error *err);
+    /* The keys of a collection that are to be removed, in one transaction: begin forgets former ones, add adds, end makes
+     * them durable together with the word that they are found (commit false: undoes everything). Nothing else may be
+     * written in between. */
+    mm_status (*sweep_begin)(mm_store *store, uint32_t collection, mm_error *err);
+    mm_status (*sweep_add)(mm_store *store, uint32_t collection, const void *key, size_t size, mm_error *err);
+    mm_status (*sweep_end)(mm_store *store, uint32_t collection, bool commit, mm_error *err);
+    /* The first `most` of them that are left, in the arena; *count 0: none. MM_OP_SWEPT takes them off. */
+    mm_status (*sweep_keys)(mm_store *store, uint32_t collection, size_t most, mm_arena *arena, mm_extra **out,
+                            size_t *count, mm_error *err);
 
     mm_status (*steps)(mm_store *store, uint32_t collection, mm_arena *arena, mm_step_record **out,
                        size_t *count, mm_error *err);
@@ -226,8 +258,8 @@ typedef struct mm_store_driver {
                           mm_error *err);
     /* Rows that verify tasks have compared, of one collection and partition (UINT32_MAX: all). */
     mm_status (*verified)(mm_store *store, uint32_t collection, uint32_t partition, uint64_t *rows, mm_error *err);
-    /* Rows that tasks of kind CHANGE have written in this run. */
-    mm_status (*changed)(mm_store *store, uint64_t *rows, mm_error *err);
+    /* Rows that tasks of kind CHANGE have written in this run, of one collection (UINT32_MAX: of all). */
+    mm_status (*changed)(mm_store *store, uint32_t collection, uint64_t *rows, mm_error *err);
     /* Mismatches that verify tasks of this run have found, summed. */
     mm_status (*mismatches)(mm_store *store, uint64_t *count, mm_error *err);
 } mm_store_driver;

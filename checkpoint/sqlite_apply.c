@@ -314,6 +314,10 @@ static mm_status mm_apply_one(mm_store *store, mm_op *op, mm_totals *totals, mm_
         return mm_apply_step(store, op, err);
     case MM_OP_STATE:
         return mm_apply_state(store, op, err);
+    case MM_OP_COUNTED:
+        return mm_apply_counted(store, op, err);
+    case MM_OP_SWEPT:
+        return mm_apply_swept(store, op, err);
     case MM_OP_PHASE:
         return mm_apply_phase(store, op, totals, err);
     case MM_OP_RUN:

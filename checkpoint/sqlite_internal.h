@@ -106,6 +106,14 @@ mm_status mm_store_no_memory(mm_store *store, mm_error *err) MM_MUST_USE;
 /* Reads the row of a statement made with MM_SQL_TASK. */
 mm_status mm_sql_column_task(mm_sql *sql, mm_arena *arena, mm_task *out) MM_MUST_USE;
 
+/* ---- sqlite_sweep.c: inside of the caller's transaction ---- */
+
+/* Asks for a sweep of each collection; last_task: the plan's last task now. */
+mm_status mm_sweep_want(mm_store *store, const uint32_t *collections, size_t count, uint64_t last_task,
+                        mm_error *err) MM_MUST_USE;
+mm_status mm_apply_counted(mm_store *store, const mm_op *op, mm_error *err) MM_MUST_USE;
+mm_status mm_apply_swept(mm_store *store, const mm_op *op, mm_error *err) MM_MUST_USE;
+
 /* ---- operations of the driver table, by file ---- */
 
 mm_status mm_sqlite_job_read(mm_store *store, mm_arena *arena, mm_job_record *out, mm_error *err);
@@ -125,7 +133,7 @@ mm_status mm_sqlite_expected(mm_store *store, uint32_t collection, uint32_t part
                              uint64_t *rows, mm_error *err);
 mm_status mm_sqlite_verified(mm_store *store, uint32_t collection, uint32_t partition, uint64_t *rows,
                              mm_error *err);
-mm_status mm_sqlite_changed(mm_store *store, uint64_t *rows, mm_error *err);
+mm_status mm_sqlite_changed(mm_store *store, uint32_t collection, uint64_t *rows, mm_error *err);
 mm_status mm_sqlite_mismatches(mm_store *store, uint64_t *count, mm_error *err);
 
 mm_status mm_sqlite_plan_begin(mm_store *store, const mm_run_record *run, mm_error *err);
@@ -138,7 +146,15 @@ mm_status mm_sqlite_plan_totals(mm_store *store, const mm_run_record *run, mm_er
 mm_status mm_sqlite_plan_end(mm_store *store, bool commit, mm_error *err);
 mm_status mm_sqlite_plan_more(mm_store *store, const char *phase, mm_error *err);
 mm_status mm_sqlite_verify_plan(mm_store *store, bool doubt_only, mm_error *err);
-mm_status mm_sqlite_repair_plan(mm_store *store, size_t *count, mm_error *err);
+mm_status mm_sqlite_repair_plan(mm_store *store, const uint32_t *sweep, size_t sweep_count, size_t *count,
+                                mm_error *err);
+mm_status mm_sqlite_sweeps(mm_store *store, mm_arena *arena, mm_sweep **out, size_t *count, mm_error *err);
+mm_status mm_sqlite_sweep_begin(mm_store *store, uint32_t collection, mm_error *err);
+mm_status mm_sqlite_sweep_add(mm_store *store, uint32_t collection, const void *key, size_t size,
+                              mm_error *err);
+mm_status mm_sqlite_sweep_end(mm_store *store, uint32_t collection, bool commit, mm_error *err);
+mm_status mm_sqlite_sweep_keys(mm_store *store, uint32_t collection, size_t most, mm_arena *arena,
+                               mm_extra **out, size_t *count, mm_error *err);
 
 mm_status mm_sqlite_claim(mm_store *store, mm_task_kind kind, size_t max, mm_arena *arena,
                           mm_task *out, size_t *count, mm_error *err);

@@ -25,7 +25,7 @@ static mm_status mm_plan_note(mm_store *store, mm_status status)
 static const char mm_plan_clear[] =
     "DELETE FROM task; DELETE FROM progress; DELETE FROM stretch; DELETE FROM share; "
     "DELETE FROM thin; DELETE FROM doubt; DELETE FROM step; DELETE FROM state; "
-    "DELETE FROM collection";
+    "DELETE FROM collection; DELETE FROM sweep; DELETE FROM extra";
 
 static mm_status mm_plan_insert_run(mm_store *store, const mm_run_record *run, mm_error *err)
 {
@@ -365,11 +365,25 @@ static mm_status mm_repair_read(mm_store *store, mm_repair *out, mm_error *err)
     return status;
 }
 
+/* Before anything is set back: what the tasks have written counts. */
+static mm_status mm_repair_want(mm_store *store, const uint32_t *sweep, size_t count, mm_error *err)
+{
+    uint64_t last = 0;
+    mm_sql sql = mm_sql_start(store, MM_SQL_COPY_LAST, err);
+    mm_status status = mm_sql_number(&sql, &last);
+    return status == MM_OK ? mm_sweep_want(store, sweep, count, last, err) : status;
+}
+
 static mm_status mm_repair_apply(mm_store *store, const mm_repair *repair, uint64_t *txn,
                                  mm_error *err)
 {
-    mm_sql sql = mm_sql_start(store, MM_SQL_REPAIR_RESET, err);
-    mm_status status = mm_sql_exec(&sql);
+    mm_sql sql = mm_sql_start(store, MM_SQL_RUN_PHASE, err);
+    mm_sql_text(&sql, "copy");
+    mm_status status = mm_sql_exec_one(&sql, "run");
+    if (status != MM_OK)
+        return status;
+    sql = mm_sql_start(store, MM_SQL_REPAIR_RESET, err);
+    status = mm_sql_exec(&sql);
     if (status != MM_OK)
         return status;
     sql = mm_sql_start(store, MM_SQL_REPAIR_TOTALS, err);
@@ -390,7 +404,7 @@ static mm_status mm_repair_apply(mm_store *store, const mm_repair *repair, uint6
     return status == MM_OK ? mm_verify_replace(store, false, false, txn, err) : status;
 }
 
-mm_status mm_sqlite_repair_plan(mm_store *store, size_t *count, mm_error *err)
+mm_status mm_sqlite_repair_plan(mm_store *store, const uint32_t *sweep, size_t sweep_count, size_t *count, mm_error *err)
 {
     mm_repair repair = {0};
     uint64_t txn = 0;
@@ -399,10 +413,13 @@ mm_status mm_sqlite_repair_plan(mm_store *store, size_t *count, mm_error *err)
     if (status != MM_OK)
         goto out;
     status = mm_repair_read(store, &repair, err);
-    if (status == MM_OK && repair.tasks > 0)
+    bool any = repair.tasks > 0 || sweep_count > 0;
+    if (status == MM_OK)
+        status = mm_repair_want(store, sweep, sweep_count, err);
+    if (status == MM_OK && any)
         status = mm_repair_apply(store, &repair, &txn, err);
     MM_FAILPOINT("store.repair.before_commit");
-    if (status == MM_OK && repair.tasks > 0)
+    if (status == MM_OK && any)
         status = mm_sql_commit(store, txn, err);
     else
         mm_sql_rollback(store);

@@ -354,10 +354,11 @@ mm_status mm_sqlite_verified(mm_store *store, uint32_t collection, uint32_t part
     return status;
 }
 
-mm_status mm_sqlite_changed(mm_store *store, uint64_t *rows, mm_error *err)
+mm_status mm_sqlite_changed(mm_store *store, uint32_t collection, uint64_t *rows, mm_error *err)
 {
     mm_store_lock(store);
     mm_sql sql = mm_sql_start(store, MM_SQL_CHANGED_SUM, err);
+    mm_sql_int(&sql, collection == UINT32_MAX ? -1 : (int64_t)collection);
     mm_status status = mm_sql_number(&sql, rows);
     mm_store_unlock(store);
     return status;

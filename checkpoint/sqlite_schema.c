@@ -131,7 +131,24 @@ static const char mm_schema_1[] =
     ") STRICT;\n"
     "CREATE TABLE state (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;\n";
 
-static const char *const mm_migrations[] = {mm_schema_1};
+/* sweep    how many rows of a collection are the job's, and whether a repair looks through it for rows too many. state: 0 not
+ *          now, 1 asked for, 2 their keys are in extra. written: rows that stood there when a verdict was `equal`; as long
+ *          as there was none, those that the job had written, replaced ones included. Those of later changes (tasks above
+ *          last_task) come on top, what sweeps took away since is in removed. others: how many more a verdict found.
+ * extra    keys that are still to be removed; NULL is the empty text. */
+static const char mm_schema_2[] =
+    "CREATE TABLE sweep (\n"
+    "  collection INTEGER PRIMARY KEY,\n"
+    "  state INTEGER NOT NULL CHECK (state BETWEEN 0 AND 2),\n"
+    "  written INTEGER NOT NULL,\n"
+    "  removed INTEGER NOT NULL DEFAULT 0,\n"
+    "  others INTEGER NOT NULL DEFAULT 0,\n"
+    "  last_task INTEGER NOT NULL\n"
+    ") STRICT;\n"
+    "CREATE TABLE extra (id INTEGER PRIMARY KEY, collection INTEGER NOT NULL, key BLOB) STRICT;\n"
+    "CREATE INDEX extra_of ON extra (collection, id);\n";
+
+static const char *const mm_migrations[] = {mm_schema_1, mm_schema_2};
 
 #define MM_SCHEMA_VERSION ((int)MM_COUNT(mm_migrations))
 

@@ -130,7 +130,8 @@
     X(VERIFIED_SUM, "SELECT ifnull(sum(rows_done), 0) FROM progress WHERE kind = 4 AND collection = ?1") \
     X(VERIFIED_ONE, "SELECT ifnull(sum(rows_done), 0) FROM progress WHERE kind = 4 "               \
                     "AND collection = ?1 AND part = ?2")                                           \
-    X(CHANGED_SUM, "SELECT ifnull(sum(rows_done), 0) FROM progress WHERE kind = 2")                \
+    X(CHANGED_SUM, "SELECT ifnull(sum(rows_done), 0) FROM progress WHERE kind = 2 "                 \
+                   "AND (?1 < 0 OR collection = ?1)")                                              \
     X(RUN_TASKS_READ, "SELECT tasks_total FROM run WHERE run = " MM_SQL_NEWEST)                    \
     X(DOUBT_INSERT, "INSERT INTO doubt VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")                \
     X(DOUBTS, "SELECT task, from_row, to_row FROM doubt ORDER BY task, from_row, to_row")          \
@@ -164,7 +165,38 @@
                     "checksum = 0 WHERE id IN (" MM_SQL_WRONG ")")                                 \
     X(REPAIR_TOTALS, "UPDATE run SET tasks_done = tasks_done - ?1, rows_done = rows_done - ?2, "   \
                      "bytes_done = bytes_done - ?3, rows_rejected = rows_rejected - ?4, "          \
-                     "rows_thinned = rows_thinned - ?5 WHERE run = " MM_SQL_NEWEST)
+                     "rows_thinned = rows_thinned - ?5 WHERE run = " MM_SQL_NEWEST)                \
+    X(SWEEP_WANT, "INSERT INTO sweep (collection, state, written, last_task) VALUES (?1, 1, "      \
+                  "(SELECT ifnull(sum(rows), 0) FROM share WHERE collection = ?1), ?2) "           \
+                  "ON CONFLICT (collection) DO UPDATE SET state = 1, "                             \
+                  "written = written + " MM_SQL_LATER ", last_task = ?2")                          \
+    X(SWEEP_COUNTED,                                                                               \
+      "INSERT INTO sweep (collection, state, written, others, last_task) "                         \
+      "SELECT ?1, 0, CASE WHEN ?3 THEN ?2 ELSE min(?2, w) END, "                                   \
+      "CASE WHEN ?3 THEN 0 ELSE max(?2 - w, 0) END, l FROM "                                       \
+      "(SELECT ifnull(sum(rows), 0) AS w FROM share WHERE collection = ?1), "                      \
+      "(SELECT ifnull(max(last_id), 0) AS l FROM stretch WHERE kind <> 4) WHERE true "             \
+      "ON CONFLICT (collection) DO UPDATE SET "                                                    \
+      "others = CASE WHEN ?3 THEN 0 ELSE max(?2 - written - " MM_SQL_LATER " + removed, 0) END, "  \
+      "written = CASE WHEN ?3 THEN ?2 ELSE written END, "                                          \
+      "removed = CASE WHEN ?3 THEN 0 ELSE removed END, "                                           \
+      "last_task = CASE WHEN ?3 THEN excluded.last_task ELSE last_task END")                       \
+    X(SWEEP_COUNT, "SELECT count(*) FROM sweep WHERE state > 0")                                   \
+    X(SWEEPS, "SELECT collection, state, max(written + " MM_SQL_LATER " - removed, 0), others " \
+              "FROM sweep "                                                                        \
+              "WHERE state > 0 ORDER BY collection")                                               \
+    X(SWEEP_FOUND, "UPDATE sweep SET state = 2 WHERE collection = ?1 AND state > 0")               \
+    X(SWEEP_REMOVED, "UPDATE sweep SET removed = removed + ?2, "                                   \
+                     "state = CASE WHEN ?3 THEN 0 ELSE state END WHERE collection = ?1")           \
+    X(EXTRA_CLEAR, "DELETE FROM extra WHERE collection = ?1")                                      \
+    X(EXTRA_ADD, "INSERT INTO extra (collection, key) VALUES (?1, ?2)")                            \
+    X(EXTRAS, "SELECT id, key FROM extra WHERE collection = ?1 ORDER BY id LIMIT ?2")              \
+    X(EXTRA_DROP, "DELETE FROM extra WHERE collection = ?1 AND id <= ?2")
+
+/* Rows of changes that were written since a sweep was asked for. */
+#define MM_SQL_LATER                                                                               \
+    "(SELECT ifnull(sum(p.rows_done), 0) FROM progress p WHERE p.kind = 2 "                        \
+    "AND p.collection = sweep.collection AND p.id > sweep.last_task)"
 
 /* Copy tasks whose verify task found differences. */
 #define MM_SQL_WRONG                                                                               \

@@ -210,8 +210,13 @@ typedef struct mm_sink_driver {
      * `position`: sinks without keys (files) find the rows of a task by where they were written. */
     mm_status (*read_back)(mm_lane *lane, const mm_write *what, const mm_batch *like, mm_batch *out,
                            mm_error *err);
-    /* Deletes by key the rows of `keys` from every partition but the one named (resume --repair, keys
-     * that stand in another partition). May be NULL. */
+    /* The primary keys of a collection in all its partitions, page by page, into `out` (the key's column alone; what it
+     * points to is valid until the next call): `first` begins anew. After a failure the same page comes again. MM_END:
+     * there are no more. A key that comes stands there; whether others do that did not come is not proven. NULL: the keys
+     * cannot be listed. */
+    mm_status (*list_keys)(mm_lane *lane, uint32_t collection, bool first, mm_batch *out, mm_error *err);
+    /* Deletes by key the rows of `keys` from the partition named (MM_PARTITION_ANY: from all of them); elsewhere: from
+     * every partition but that one. Through the fence's epoch in force, where there is one. May be NULL. */
     mm_status (*delete_keys)(mm_lane *lane, uint32_t collection, uint32_t partition, bool elsewhere,
                              const mm_batch *keys, size_t from, size_t count, mm_error *err);
     /* Prints what is at `location`, or MM_NOT_FOUND when it is not of this driver's kind. */

@@ -51,7 +51,7 @@ static const mm_cli_example load_examples[] = {
 
 static const mm_cli_option resume_options[] = {
     SET_OPTION,
-    {.name = "repair", .help = "write again what the last verification found wrong"},
+    {.name = "repair", .help = "write again what the last verification found wrong, remove what the source lost since it was copied"},
     {.name = "stop-after", .kind = MM_CLI_VALUE, .value = "DURATION",
      .help = "stop after this time as if interrupted (exit 75)"},
 };
@@ -203,7 +203,8 @@ static const mm_command commands[] = {
      OPTIONS(verify_options), EXAMPLES(verify_examples), .run = mm_cmd_verify,
      .summary = "prove again that the target equals the source",
      .help = "Verifies the last run of the job as its file asks, or in full. A difference exits "
-             "with 4 and names the first rows; `mmresume resume JOB --repair` writes them again."},
+             "with 4 and names the first rows; `mmresume resume JOB --repair` writes them again, "
+             "and removes those that a source which is written to has lost since."},
     {.name = "cancel", .operand = "JOB", .operands_min = 1, .operands_max = 1, .hint = MM_HINT_JOB,
      EXAMPLES(cancel_examples), .run = mm_cmd_cancel,
      .summary = "end a run for good",

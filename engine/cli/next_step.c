@@ -16,10 +16,6 @@ void mm_cli_next_step(const mm_command *command, mm_status status, const char *j
     case 2:
         snprintf(out, size, "try: mmresume %s%s--help", name, *name ? " " : "");
         break;
-    case 4:
-        if (status == MM_MISMATCH && (starts || goes_on))
-            snprintf(out, size, "write it again: mmresume resume %s --repair", known);
-        break;
     case 5:
         if (starts) /* it may have ended before there was a run to resume */
             snprintf(out, size, "once it is back: the same command with --or-resume");

@@ -2,6 +2,7 @@
 #include "milvus/rows.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -65,10 +66,18 @@ mm_status mm_milvus_delete(mm_milvus *client, const char *collection, const char
 
 /* --- queries -------------------------------------------------------------------------------------- */
 
+/* limit 0: none. */
 static mm_status query(mm_milvus *client, const char *collection, const char *partition, const char *expr,
-                       char **fields, size_t field_count, mm_grpc_reply *reply, mm_error *err)
+                       char **fields, size_t field_count, uint32_t limit, mm_grpc_reply *reply, mm_error *err)
 {
     Mmpb__QueryRequest request = MMPB__QUERY_REQUEST__INIT;
+    Mmpb__KeyValue most = MMPB__KEY_VALUE__INIT, *parameters[1] = {&most};
+    char digits[16];
+    snprintf(digits, sizeof(digits), "%" PRIu32, limit);
+    most.key = mm_proto_text("limit");
+    most.value = digits;
+    request.query_params = parameters;
+    request.n_query_params = limit > 0 ? 1 : 0;
     char *partitions[1] = {mm_proto_text(partition)};
     request.db_name = mm_proto_text(mm_milvus_database(client));
     request.collection_name = mm_proto_text(collection);
@@ -86,12 +95,21 @@ mm_status mm_milvus_count(mm_milvus *client, const char *collection, const char 
 {
     char *fields[1] = {mm_proto_text("count(*)")};
     mm_grpc_reply reply;
-    mm_status status = query(client, collection, partition, expr, fields, 1, &reply, err);
+    mm_status status = query(client, collection, partition, expr, fields, 1, 0, &reply, err);
     if (status != MM_OK)
         return status;
     if (!mm_decode_count(reply.data, reply.size, rows))
         return mm_error_set(err, MM_UNAVAILABLE, "Query: no count in a reply of %zu bytes", reply.size);
     return MM_OK;
+}
+
+/* The frame's prefix goes, so that the buffer is the message. */
+static void take_reply(mm_milvus *client, const mm_grpc_reply *reply, mm_buffer *out)
+{
+    mm_buffer taken = mm_grpc_take_buffer(mm_milvus_channel(client));
+    memmove(taken.data, reply->data, reply->size);
+    taken.size = reply->size;
+    *out = taken;
 }
 
 mm_status mm_milvus_query(mm_milvus *client, const char *collection, const char *partition,
@@ -103,15 +121,11 @@ mm_status mm_milvus_query(mm_milvus *client, const char *collection, const char 
         return mm_error_set(err, MM_NO_MEMORY, "out of memory");
     for (size_t i = 0; i < schema->field_count; i++)
         fields[i] = mm_proto_text(schema->fields[i].dynamic ? "$meta" : schema->fields[i].name);
-    mm_status status = query(client, collection, partition, expr, fields, schema->field_count, &reply, err);
+    mm_status status = query(client, collection, partition, expr, fields, schema->field_count, 0, &reply, err);
     free(fields);
     if (status != MM_OK)
         return status;
-    /* the frame's prefix goes, so that the buffer is the message */
-    mm_buffer taken = mm_grpc_take_buffer(mm_milvus_channel(client));
-    memmove(taken.data, reply.data, reply.size);
-    taken.size = reply.size;
-    *out = taken;
+    take_reply(client, &reply, out);
     return MM_OK;
 }
 
@@ -214,5 +228,43 @@ mm_status mm_milvus_keys_expr(const mm_batch *keys, size_t from, size_t to, size
         return mm_error_set(err, MM_CONFIG, "primary key '%s' is neither Int64 nor VarChar", column->field->name);
     if (status == MM_OK && expr->failed)
         return mm_error_set(err, MM_NO_MEMORY, "out of memory for an expression");
+    return status;
+}
+
+/* Every key, or those behind one. Servers want an expression where there is no limit, and take the smallest Int64 only as
+ * the one that is below all others. */
+static mm_status after_expr(const mm_field *key, const void *after, size_t size, mm_buffer *expr, mm_error *err)
+{
+    int64_t number;
+    if (key->type == MM_TYPE_INT64) {
+        if (after == NULL) {
+            mm_buffer_printf(expr, "%s < 0 or %s >= 0", key->name, key->name);
+        } else {
+            memcpy(&number, after, sizeof(number));
+            if (number == INT64_MIN)
+                mm_buffer_printf(expr, "%s >= %" PRId64, key->name, INT64_MIN + 1);
+            else
+                mm_buffer_printf(expr, "%s > %" PRId64, key->name, number);
+        }
+    } else {
+        mm_buffer_printf(expr, "%s %s ", key->name, after == NULL ? ">=" : ">");
+        append_literal(expr, after, size);
+    }
+    mm_buffer_append(expr, "", 1);
+    return expr->failed ? mm_error_set(err, MM_NO_MEMORY, "out of memory for an expression") : MM_OK;
+}
+
+mm_status mm_milvus_query_keys(mm_milvus *client, const char *collection, const mm_schema *key, const void *after,
+                               size_t after_size, uint32_t limit, mm_buffer *out, mm_error *err)
+{
+    mm_grpc_reply reply;
+    mm_buffer expr = MM_BUFFER_INIT;
+    char *fields[1] = {mm_proto_text(key->fields[0].name)};
+    mm_status status = after_expr(&key->fields[0], after, after_size, &expr, err);
+    if (status == MM_OK)
+        status = query(client, collection, NULL, expr.data, fields, 1, limit, &reply, err);
+    if (status == MM_OK)
+        take_reply(client, &reply, out);
+    mm_buffer_free(&expr);
     return status;
 }

@@ -21,6 +21,13 @@ mm_status mm_milvus_query(mm_milvus *client, const char *collection, const char 
                           const char *expr, const mm_schema *schema, mm_buffer *reply,
                           mm_error *err) MM_MUST_USE;
 
+/* The primary keys of a collection, in pages, `key` the one field of schema. after: the last key of the page before (text,
+ * or an Int64 in 8 bytes), NULL: from the start. At most `limit` keys in ascending order, a key that stands on several rows
+ * once; limit 0: no limit, and no order (Milvus Lite sorts nothing). A page without keys is the end, a short one is not.
+ * Reply as from mm_milvus_query. */
+mm_status mm_milvus_query_keys(mm_milvus *client, const char *collection, const mm_schema *key, const void *after,
+                               size_t after_size, uint32_t limit, mm_buffer *reply, mm_error *err) MM_MUST_USE;
+
 /* Deletes the rows that fulfil expr. partition NULL: in all of them. */
 mm_status mm_milvus_delete(mm_milvus *client, const char *collection, const char *partition,
                            const char *expr, mm_error *err) MM_MUST_USE;

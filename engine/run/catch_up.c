@@ -188,7 +188,7 @@ mm_status mm_catch_up_check(mm_session *session, bool *again, mm_error *err)
     bool replaces = session->sink_caps & MM_SINK_IDEMPOTENT;
     if (!mm_catch_up_wanted(session) || (!replaces && passes_max(session) == 0))
         return MM_OK;
-    mm_status status = session->stores->changed(session->store, &changed, err);
+    mm_status status = session->stores->changed(session->store, UINT32_MAX, &changed, err);
     if (status == MM_OK)
         status = session->stores->run_read(session->store, &arena, &run, err);
     if (status == MM_OK)

@@ -15,6 +15,7 @@
 #include "run/pipeline.h"
 #include "run/progress.h"
 #include "run/steps.h"
+#include "run/sweep.h"
 #include "run/verify.h"
 
 static mm_status write_rows(mm_session *session, mm_lane *lane, const mm_write *what, mm_batch *batch,
@@ -174,10 +175,13 @@ static bool past(const mm_session *session, const char *phase)
 
 static mm_status run_phases(mm_session *session, bool resumed, bool repaired, mm_error *err)
 {
-    mm_status status = MM_OK;
     mm_verdict verdict;
-    if (resumed)
+    bool again = repaired || !past(session, MM_CATCH_UP_PHASE); /* steps after the copy that are done already are of before */
+    bool sweeps = false;
+    mm_status status = mm_sweep_pending(session, &sweeps, err);
+    if (status == MM_OK && resumed)
         status = mm_steps_recall(session, err);
+    again = again || sweeps;
     if (status == MM_OK && !past(session, "finish"))
         status = mm_steps_run(session, MM_STEP_BEFORE, false, err);
     if (status == MM_OK)
@@ -189,13 +193,15 @@ static mm_status run_phases(mm_session *session, bool resumed, bool repaired, mm
     if (status == MM_OK && mm_catch_up_wanted(session) && !past(session, MM_CATCH_UP_PHASE))
         status = mm_catch_up_run(session, write_rows, err);
     if (status == MM_OK)
-        status = mm_steps_run(session, MM_STEP_AFTER, repaired, err);
+        status = mm_steps_run(session, MM_STEP_AFTER, again, err);
+    if (status == MM_OK && sweeps)
+        status = mm_sweep_run(session, err);
     if (status == MM_OK && !past(session, "verify"))
         status = mm_verify_run(session, session->job->verify, &verdict, err);
     if (status == MM_OK)
         status = mm_session_phase(session, "finish", err);
     if (status == MM_OK)
-        status = mm_steps_run(session, MM_STEP_FINISH, repaired, err);
+        status = mm_steps_run(session, MM_STEP_FINISH, again, err);
     return status;
 }
 

@@ -18,6 +18,7 @@
 #include "run/plan.h"
 #include "run/signals.h"
 #include "run/steps.h"
+#include "run/sweep.h"
 
 const mm_job_tables *mm_run_tables(void)
 {
@@ -127,15 +128,22 @@ mm_status mm_run_start(const mm_run_args *args, mm_error *err)
 
 static mm_status repair(mm_session *session, mm_error *err)
 {
-    size_t count = 0;
+    size_t count = 0, sweeps = 0;
     if (!mm_session_repairs(session))
         return mm_error_set(err, MM_CONFIG, "target `%s` cannot be repaired row by row: `mmresume reset %s` and run again",
                             session->sinks->name, session->record.name);
-    mm_status status = session->stores->repair_plan(session->store, &count, err);
+    uint32_t *sweep = mm_arena_array(&session->arena, session->collection_count + 1, sizeof(*sweep));
+    if (sweep == NULL)
+        return mm_error_set(err, MM_NO_MEMORY, "out of memory");
+    for (uint32_t i = 0; i < session->collection_count; i++)
+        if (mm_sweep_can(session, i))
+            sweep[sweeps++] = i;
+    mm_status status = session->stores->repair_plan(session->store, sweep, sweeps, &count, err);
     MM_FAILPOINT("repair.planned");
     if (status != MM_OK)
         return status;
-    mm_log(MM_LOG_INFO, "repair: the rows of %zu tasks are written again", count);
+    mm_log(MM_LOG_INFO, "repair: the rows of %zu tasks are written again%s", count,
+           sweeps > 0 ? ", and rows that the source no longer has are removed" : "");
     return mm_session_phase(session, "copy", err);
 }
 

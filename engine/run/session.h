@@ -30,6 +30,8 @@ typedef struct mm_run_collection {
     bool fence_open; /* the savepoints say that the epoch's alias stands */
     bool sealed, skipped;
     bool read_again; /* what must be there is what the verification reads: the source lost or replaced rows */
+    uint64_t counted; /* rows in the target, by the last verdict of this process */
+    bool left;        /* a sweep found rows too many and removed none, since which are the job's cannot be told */
     bool differs; /* a count of its rows is wrong: the verification looks for the keys */
 } mm_run_collection;
 

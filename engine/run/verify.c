@@ -3,6 +3,7 @@
 #include "run/verify.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,7 +13,9 @@
 #include "run/catch_up.h"
 #include "run/compare.h"
 #include "run/pipeline.h"
+#include "run/plan.h"
 #include "run/steps.h"
+#include "run/sweep.h"
 
 /* ---- what a lane does with a batch ---- */
 
@@ -239,6 +242,27 @@ static mm_status count_partition(mm_session *session, uint32_t at, uint32_t part
     return MM_OK;
 }
 
+/* Beside rows of others, those that the source lost after they were copied cannot be found; but that there are such shows,
+ * unless as many came in the passes. */
+static mm_status count_lost(mm_session *session, uint32_t at, uint64_t rows, bool say, mm_verdict *verdict, mm_error *err)
+{
+    uint64_t written = 0, changed = 0;
+    pthread_mutex_lock(&session->store_lock);
+    mm_status status = session->stores->expected(session->store, at, UINT32_MAX, &written, err);
+    if (status == MM_OK)
+        status = session->stores->changed(session->store, at, &changed, err);
+    pthread_mutex_unlock(&session->store_lock);
+    if (status != MM_OK || written < changed || written - changed <= rows)
+        return status;
+    uint64_t lost = written - changed - rows;
+    verdict->target_rows += lost;
+    verdict->mismatches += lost;
+    if (say)
+        mm_log(MM_LOG_ERROR, "%s: %" PRIu64 " rows of this job are gone from the source, and stand in the target among rows "
+                             "of others (if_exists: append)", session->collections[at].sink.name, lost);
+    return MM_OK;
+}
+
 /* When appending, rows that are not the job's stand beside its own: its keys were counted by task. A sink
  * without keys (files) counts only what the job wrote. */
 static mm_status count_collection(mm_session *session, uint32_t at, bool say, mm_verdict *verdict, mm_error *err)
@@ -251,7 +275,7 @@ static mm_status count_collection(mm_session *session, uint32_t at, bool say, mm
         mm_status status = expected_rows(session, at, UINT32_MAX, &rows, err);
         verdict->source_rows += rows;
         verdict->target_rows += rows;
-        return status;
+        return status == MM_OK && collection->read_again ? count_lost(session, at, rows, say, verdict, err) : status;
     }
     mm_status status = MM_OK;
     for (uint32_t i = 0; status == MM_OK && i < collection->sink.partition_count; i++)
@@ -310,8 +334,18 @@ static mm_status run_tasks(mm_session *session, mm_verify_mode mode, mm_error *e
 
 static mm_status record_verdict(mm_session *session, const mm_verdict *verdict, mm_error *err)
 {
-    mm_op op = {.kind = MM_OP_RUN, .state = MM_RUN_RUNNING, .verdict = verdict};
-    return mm_session_apply(session, &op, 1, err);
+    size_t count = 1;
+    mm_op *ops = calloc(session->collection_count + 1, sizeof(*ops));
+    if (ops == NULL)
+        return mm_error_set(err, MM_NO_MEMORY, "out of memory");
+    ops[0] = (mm_op){.kind = MM_OP_RUN, .state = MM_RUN_RUNNING, .verdict = verdict};
+    for (uint32_t i = 0; verdict->state != MM_VERDICT_UNVERIFIED && i < session->collection_count; i++)
+        if (mm_sweep_can(session, i)) /* a later repair asks how many rows are the job's */
+            ops[count++] = (mm_op){.kind = MM_OP_COUNTED, .collection = i, .rows = session->collections[i].counted,
+                                   .flag = verdict->state == MM_VERDICT_EQUAL};
+    mm_status status = mm_session_apply(session, ops, count, err);
+    free(ops);
+    return status;
 }
 
 /* The savepoints' own account against the plan: each planned row was written, rejected or left out. Of a live source the
@@ -347,8 +381,11 @@ static mm_status judge(mm_session *session, mm_verdict *verdict, mm_error *err)
     uint64_t mismatches = 0;
     verdict->source_rows = verdict->target_rows = verdict->mismatches = 0;
     mm_status status = MM_OK;
-    for (uint32_t i = 0; status == MM_OK && i < session->collection_count; i++)
+    for (uint32_t i = 0; status == MM_OK && i < session->collection_count; i++) {
+        uint64_t before = verdict->target_rows;
         status = count_collection(session, i, true, verdict, err);
+        session->collections[i].counted = verdict->target_rows - before;
+    }
     if (status == MM_OK)
         status = check_account(session, verdict, err);
     if (status != MM_OK)
@@ -360,6 +397,56 @@ static mm_status judge(mm_session *session, mm_verdict *verdict, mm_error *err)
         verdict->mismatches = mismatches; /* a lost row is seen by count and by key: once is enough */
     verdict->state = verdict->mismatches == 0 ? MM_VERDICT_EQUAL : MM_VERDICT_DIFFERENT;
     return status;
+}
+
+/* What was written to the source since it was read may be all of the difference. */
+static void note_writing(mm_session *session, char *out, size_t size)
+{
+    mm_error err = MM_ERROR_INIT;
+    uint64_t rows = 0;
+    bool blind = false;
+    out[0] = '\0';
+    if (!mm_catch_up_wanted(session))
+        return;
+    if (mm_plan_count_changes(session, &rows, &blind, &err) != MM_OK)
+        mm_log(MM_LOG_WARN, "whether the source was written to meanwhile is not known: %s", err.text);
+    else if (rows > 0)
+        snprintf(out, size, " (%" PRIu64 " rows were written to the source since then)", rows);
+}
+
+/* What to do about rows that the source no longer has. */
+static void name_next(const mm_session *session, char *out, size_t size)
+{
+    bool sweeps = false, left = false;
+    for (uint32_t i = 0; i < session->collection_count; i++) {
+        sweeps = sweeps || mm_sweep_can(session, i);
+        left = left || session->collections[i].left;
+    }
+    if (left)
+        snprintf(out, size, "no row was removed, for the reason told before");
+    else if (sweeps)
+        snprintf(out, size, "`mmresume resume %s --repair` removes them", session->record.name);
+    else
+        snprintf(out, size, "which rows of the target these are cannot be proven here, and none is removed: remove them by "
+                            "hand, or run into a collection of the job's own (if_exists: overwrite)");
+}
+
+static mm_status name_difference(mm_session *session, const mm_verdict *verdict, bool again, mm_error *err)
+{
+    const char *name = session->record.name;
+    bool repairs = mm_session_repairs(session);
+    char written[128], next[256];
+    note_writing(session, written, sizeof(written));
+    if (again && verdict->target_rows > verdict->source_rows) {
+        name_next(session, next, sizeof(next));
+        return mm_error_set(err, MM_MISMATCH,
+                            "verification: the target has %" PRIu64 " rows, the source %" PRIu64 ": rows were deleted there "
+                            "after they had been copied%s; %s", verdict->target_rows, verdict->source_rows, written, next);
+    }
+    return mm_error_set(err, MM_MISMATCH,
+                        "verification: %" PRIu64 " rows differ (source %" PRIu64 ", target %" PRIu64
+                        ")%s; `mmresume %s %s%s", verdict->mismatches, verdict->source_rows, verdict->target_rows, written,
+                        repairs ? "resume" : "reset", name, repairs ? " --repair` writes them again" : "`, then run it again");
 }
 
 mm_status mm_verify_run(mm_session *session, mm_verify_mode mode, mm_verdict *verdict, mm_error *err)
@@ -389,15 +476,5 @@ mm_status mm_verify_run(mm_session *session, mm_verify_mode mode, mm_verdict *ve
         status = record_verdict(session, verdict, err);
     if (status != MM_OK || verdict->state == MM_VERDICT_EQUAL)
         return status;
-    if (again && verdict->target_rows > verdict->source_rows)
-        return mm_error_set(err, MM_MISMATCH,
-                            "verification: the target has %" PRIu64 " rows, the source %" PRIu64 ": rows were deleted there "
-                            "after they had been copied (or written since, and not read); `mmresume run` of the job with "
-                            "if_exists: overwrite makes them equal", verdict->target_rows, verdict->source_rows);
-    const char *name = session->record.name;
-    bool repairs = mm_session_repairs(session);
-    return mm_error_set(err, MM_MISMATCH,
-                        "verification: %" PRIu64 " rows differ (source %" PRIu64 ", target %" PRIu64
-                        "); `mmresume %s %s%s", verdict->mismatches, verdict->source_rows, verdict->target_rows,
-                        repairs ? "resume" : "reset", name, repairs ? " --repair` writes them again" : "`, then run it again");
+    return name_difference(session, verdict, again, err);
 }

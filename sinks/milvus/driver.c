@@ -304,6 +304,7 @@ const mm_sink_driver mm_sink_milvus = {
     .count = count,
     .count_keys = mm_milvus_lane_count_keys,
     .read_back = mm_milvus_lane_read_back,
+    .list_keys = mm_milvus_lane_list_keys,
     .delete_keys = mm_milvus_lane_delete_keys,
     .inspect = mm_milvus_inspect,
 };

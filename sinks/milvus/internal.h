@@ -50,6 +50,9 @@ struct mm_lane {
     mm_sink *sink;
     mm_milvus *client;
     mm_encoder encoder;
+    mm_schema key_schema; /* list_keys: the primary key alone */
+    mm_field key_field;
+    mm_buffer last_key;   /* and the last key of the page before */
     mm_lane *staged; /* transfer: import: the staging writer's lane; else NULL */
 };
 
@@ -110,6 +113,7 @@ mm_status mm_milvus_lane_count_keys(mm_lane *lane, uint32_t collection, uint32_t
                                     size_t from, size_t count, uint64_t *rows, mm_error *err);
 mm_status mm_milvus_lane_read_back(mm_lane *lane, const mm_write *what, const mm_batch *like, mm_batch *out,
                                    mm_error *err);
+mm_status mm_milvus_lane_list_keys(mm_lane *lane, uint32_t collection, bool first, mm_batch *out, mm_error *err);
 mm_status mm_milvus_lane_delete_keys(mm_lane *lane, uint32_t collection, uint32_t partition, bool elsewhere,
                                      const mm_batch *keys, size_t from, size_t count, mm_error *err);
 

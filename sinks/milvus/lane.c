@@ -33,6 +33,7 @@ void mm_milvus_lane_close(mm_lane *lane)
         return;
     mm_milvus_close(lane->client);
     mm_encoder_free(&lane->encoder);
+    mm_buffer_free(&lane->last_key);
     free(lane);
 }
 
@@ -194,6 +195,76 @@ mm_status mm_milvus_lane_read_back(mm_lane *lane, const mm_write *what, const mm
     return status;
 }
 
+/* --- all keys ------------------------------------------------------------------------------------- */
+
+/* The greatest key of a page, behind which the next one begins; bytes in their order, as the server compares text. */
+static const uint8_t *greatest(const mm_column *keys, size_t rows, size_t *size)
+{
+    const uint8_t *most = NULL;
+    for (size_t row = 0; row < rows; row++) {
+        size_t length = 0;
+        const uint8_t *key = mm_column_at(keys, row, &length);
+        if (key == NULL)
+            continue;
+        bool more = most == NULL;
+        if (!more && keys->field->type == MM_TYPE_INT64) {
+            int64_t a, b;
+            memcpy(&a, key, sizeof(a));
+            memcpy(&b, most, sizeof(b));
+            more = a > b;
+        } else if (!more) {
+            int order = memcmp(key, most, length < *size ? length : *size);
+            more = order > 0 || (order == 0 && length > *size);
+        }
+        if (more) {
+            most = key;
+            *size = length;
+        }
+    }
+    return most;
+}
+
+/* Milvus Lite does not sort: it gives all keys in one reply. */
+static mm_status next_page(mm_lane *lane, const char *collection, bool first, mm_batch *out, mm_error *err)
+{
+    uint32_t limit = lane->sink->lite ? 0 : MM_MILVUS_KEYS_MAX;
+    mm_buffer reply = MM_BUFFER_INIT;
+    const void *after = first ? NULL : lane->last_key.data;
+    if (!first && limit == 0)
+        return MM_END;
+    mm_status status = mm_milvus_query_keys(lane->client, collection, &lane->key_schema, after, first ? 0 : lane->last_key.size,
+                                            limit, &reply, err);
+    if (status == MM_OK)
+        status = mm_decode_rows(&reply, 1, &lane->key_schema, out, err);
+    mm_buffer_free(&reply);
+    return status == MM_OK && out->rows == 0 ? MM_END : status;
+}
+
+mm_status mm_milvus_lane_list_keys(mm_lane *lane, uint32_t collection, bool first, mm_batch *out, mm_error *err)
+{
+    const mm_milvus_target *target = &lane->sink->targets[collection];
+    const mm_schema *schema = target->plan->schema;
+    int primary = mm_schema_primary(schema);
+    if (primary < 0)
+        return mm_error_set(err, MM_CONFIG, "%s: the rows have no primary key", target->work);
+    lane->key_field = schema->fields[primary];
+    lane->key_schema = (mm_schema){.name = schema->name, .fields = &lane->key_field, .field_count = 1};
+    mm_status status = next_page(lane, target->work, first, out, err);
+    if (status != MM_OK)
+        return status;
+    size_t size = 0;
+    const uint8_t *last = greatest(&out->columns[0], out->rows, &size);
+    if (last == NULL)
+        return mm_error_set(err, MM_TARGET, "%s: rows without a primary key", target->work);
+    lane->last_key.size = 0;
+    mm_buffer_append(&lane->last_key, last, size);
+    mm_buffer_append(&lane->last_key, "", 1); /* never NULL */
+    if (lane->last_key.failed)
+        return mm_error_set(err, MM_NO_MEMORY, "out of memory for a key");
+    lane->last_key.size = size;
+    return MM_OK;
+}
+
 static mm_status delete_in(mm_lane *lane, const char *name, const char *partition, const mm_batch *keys,
                            size_t from, size_t count, mm_error *err)
 {
@@ -202,14 +273,16 @@ static mm_status delete_in(mm_lane *lane, const char *name, const char *partitio
     for (size_t at = from, end = from + count; at < end && status == MM_OK;) {
         expr.size = 0;
         status = mm_milvus_keys_expr(keys, at, end, MM_MILVUS_KEYS_MAX, &expr, &at, err);
+        MM_FAILPOINT("milvus.delete.before");
         if (status == MM_OK)
             status = mm_milvus_delete(lane->client, name, partition, expr.data, err);
+        MM_FAILPOINT("milvus.delete.after");
     }
     mm_buffer_free(&expr);
     return status;
 }
 
-/* elsewhere: in every partition but the one named; else in that one. Goes through the alias in force,
+/* elsewhere: in every partition but the one named; else in that one, or in all of them. Goes through the alias in force,
  * so that a late Delete cannot take rows that were written after it. */
 mm_status mm_milvus_lane_delete_keys(mm_lane *lane, uint32_t collection, uint32_t partition, bool elsewhere,
                                      const mm_batch *keys, size_t from, size_t count, mm_error *err)
@@ -222,6 +295,8 @@ mm_status mm_milvus_lane_delete_keys(mm_lane *lane, uint32_t collection, uint32_
     if (own == NULL)
         own = MM_DEFAULT_PARTITION;
     address(lane->sink, collection, atomic_load(&target->fence), name);
+    if (partition == MM_PARTITION_ANY)
+        return delete_in(lane, name, NULL, keys, from, count, err);
     if (!elsewhere)
         return delete_in(lane, name, own, keys, from, count, err);
     mm_status status = mm_milvus_partitions(lane->client, target->work, &arena, &names, err);

@@ -1,10 +1,12 @@
 """Kill -9 at every failpoint of jobs from a real OpenSearch node, and again in the resume, into files of lines of JSON:
 every document once, every value. The source's own points are struck at up to eight of their hits each.
 Documents that are written and changed between a kill and the resume, into a real Milvus, with a kill at each
-point of the passes over them: the target is what the index is in the end.
+point of the passes over them: the target is what the index is in the end. Documents that are deleted after the run, with a
+kill at each point of the repair that removes them.
 
 MM_CRASH_SECONDS: wall time (40) for the points that are not the source's own. --all: every hit of every point."""
 
+import itertools
 import os
 import random
 import sys
@@ -21,6 +23,7 @@ KIND, ROWS, SHARDS = "opensearch", 1100, 2
 RESUME_POINTS = ("store.apply.before_commit", "files.flush.sync", "settle.after")
 OWN = "elastic."  # what the source's points begin with
 PASSES = ("changes.", "catch_up.")  # and those of the passes over what changed
+SWEEPS = ("sweep.", "store.sweep.", "milvus.delete.", "repair.", "store.repair.")  # and of removing what was deleted
 CURSORS = ({"cursor": "pit"}, {"cursor": "scroll"}, {"cursor": "field", "cursor_field": "number"})
 FEW, FIELDS = 240, ["title", "number", "double", "day", "extra", "vector"]
 
@@ -132,6 +135,44 @@ def strike_changed(case):
     changed.check()
 
 
+class Swept(Changed):
+    """Its documents are deleted after the run is done, and some are changed: a repair makes the target equal."""
+
+    def prepare(self):
+        if self.job.start().code != DONE:
+            raise Wrong(self.job.story())
+        self.index.delete(range(0, FEW, 3))
+        self.index.write(range(1, FEW, 30), version=1)
+        ended = self.job.go("verify", self.job.name, "-q")
+        if ended.code != harness.DATA or "removes them" not in ended.err:
+            raise Wrong(f"verify after the documents were deleted: {ended!r}\n{self.job.story()}")
+
+    def repair(self, point="none"):
+        return self.job.go("resume", self.job.name, "--repair", "-q", failpoint=f"{point}:1:kill")
+
+
+def learn_swept(swept):
+    swept.prepare()
+    ended = swept.repair()
+    if ended.code != DONE:
+        raise Wrong(f"{ended!r}\n{swept.job.story()}")
+    swept.check()
+    return [point for point in dict.fromkeys(ended.hits) if point.startswith(SWEEPS)]
+
+
+def strike_swept(case):
+    """Killed in the repair, and at a later point of what goes on with it."""
+    swept, *points = case
+    swept.prepare()
+    for number, point in enumerate(points):
+        if swept.repair(point).code not in (KILLED, *(DONE,) * (number > 0)):
+            raise Wrong(f"{point} was not hit\n{swept.job.story()}")
+    ended = swept.repair()
+    if ended.code != DONE:
+        raise Wrong(f"after {points}: {ended!r}\n{swept.job.story()}")
+    swept.check()
+
+
 def strike_cursor(case):
     """Nothing changes; a point in time or a scroll that the dead process had is gone on with, or begun again."""
     job, point, hit = case
@@ -171,12 +212,19 @@ def main():
                 for number, (point, hit) in enumerate((point, hit) for point in passes for hit in (1, 2))]
         done = harness.run_cases(own, strike, parallel=3)
         harness.run_cases(late, strike_changed, parallel=3)
+        sweeps = learn_swept(Swept(node, milvus, 200))
+        if not sweeps:
+            raise Wrong("nothing was removed")
+        half = (len(sweeps) + 1) // 2  # each is struck once
+        pairs = itertools.combinations(sweeps, 2) if everything else itertools.zip_longest(sweeps[:half], sweeps[half:])
+        swept = [(Swept(node, milvus, 201 + number), *filter(None, pair)) for number, pair in enumerate(pairs)]
+        harness.run_cases(swept, strike_swept, parallel=3)
         others = [(Changed(node, milvus, 100 + number, page_rows=25, **cursor), "elastic.page.fetched", 4 + 3 * number)
                   for number, cursor in enumerate(CURSORS)]
         harness.run_cases(others, strike_cursor, parallel=4)
         clock = harness.Clock(harness.seconds(40))
         done += harness.run_cases(rest, strike, parallel=3, clock=clock)
-    print(f"{done} of {len(own) + len(rest)} cases, {len(own)} at points of the source, {len(late)} with changes, "
+    print(f"{done} of {len(own) + len(rest)} cases, {len(own)} at points of the source, {len(late)} with changes, {len(swept)} with documents that were deleted, "
           f"{len(others)} of other cursors: every document once")
     print("1 passed")
     return 0

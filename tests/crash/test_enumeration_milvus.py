@@ -238,8 +238,8 @@ def check_leftover(kind):
 
 
 def check_repair(kind):
-    """Rows are taken from the target and falsified: found (4), written again by --repair, with a kill at
-    each of its points."""
+    """Rows are taken from the target, falsified and doubled: found (4), mended by --repair, with a kill at each of its
+    points."""
     collection = f"c{next(numbers)}"
     job = kind.job(collection)
     client = kind.client()
@@ -250,6 +250,7 @@ def check_repair(kind):
         lost = [100 + number, 900 + number]
         client.delete(collection, ids=lost)
         client.upsert(collection, [{"id": 300 + number, "vector": [1.0] * DIM}])
+        client.insert(collection, [{"id": 500 + number, "vector": [2.0] * DIM} for _ in range(1 + number)])
         ended = job.go("verify", job.name, "--full", "-q")
         if ended.code != harness.DATA or str(lost[0]) not in ended.err:
             raise Wrong(f"verify of a falsified target: {ended!r}")

@@ -188,6 +188,70 @@ def the_total_is_known_from_the_start_and_grows_with_what_is_written(work):
     work.ended("uncounted", "interrupted", "none", rows_total=None)
 
 
+def a_repair_removes_documents_that_were_deleted_after_they_were_copied(work):
+    kind, name = "opensearch", "repaired"
+    index = work.index(kind, name, 300)
+    file = work.make(kind, name, index=name, include=FEW, target={"driver": "milvus", "endpoint": work.milvus.uri},
+                     entry={"to": name})
+    work.call("run", file)
+    work.ended(name)
+    index.delete(range(0, 300, 3))
+    work.fails(DATA, ["the target has 300 rows, the source 200", "`mmresume resume repaired --repair` removes them"],
+               "verify", name)
+    ended = work.call("resume", name, "--repair")
+    assert "100 rows that the source no longer has are removed" in ended.err, ended.err
+    same_rows(work, kind, name, index)
+    work.call("verify", name)
+    # and when documents were changed and added, too: what only moved is not taken for gone
+    index.delete(range(1, 300, 30))
+    index.write(range(2, 300, 30), version=1)
+    index.write(range(300, 320))
+    work.fails(DATA, ["the target has 200 rows, the source 180", "30 rows were written to the source since then"],
+               "verify", name)
+    work.call("resume", name, "--repair")
+    same_rows(work, kind, name, index)
+    # a row of somebody else, so that one cannot tell which rows are the job's: all stay
+    client = oracle.client(work.milvus.uri)
+    row = client.query(name, filter="number >= 0 or number < 0", output_fields=["*"], limit=1)[0]
+    client.upsert(name, [{**row, "_id": "of somebody else"}])
+    index.delete((5, 205))
+    work.fails(DATA, "--repair` removes them", "verify", name)
+    work.fails(DATA, ["no row is removed: of the 3 rows that the source does not have at least 1 were not written by this job",
+                      "no row was removed, for the reason told before"], "resume", name, "--repair")
+    assert oracle.count(client, name) == len(index.rows) + 3
+    # once it is gone, what is left is the job's
+    client.delete(name, ids=["of somebody else"])
+    work.fails(DATA, "--repair` removes them", "verify", name)
+    work.call("resume", name, "--repair")
+    same_rows(work, kind, name, index)
+    client.close()
+
+
+def same_rows(work, kind, name, index):
+    work.ended(name)
+    client = oracle.client(work.milvus.uri)
+    assert oracle.wait_countable(client, name) == len(index.rows)
+    client.close()
+    elastic_data.compare(kind, elastic_data.milvus_rows(work.milvus.uri, name, list(index.rows), FEW), index.rows, FEW)
+
+
+def a_repair_leaves_every_row_of_a_collection_that_is_appended_to(work):
+    kind, name = "opensearch", "appended"
+    index = work.index(kind, name, 150)
+    target = {"driver": "milvus", "endpoint": work.milvus.uri}
+    first = work.make(kind, "appended_first", index=name, include=FEW, target=target, entry={"to": name})
+    work.call("run", first)
+    index.delete(range(100))
+    index.write(range(200, 300))
+    work.call("run", work.make(kind, name, index=name, include=FEW, target=target, entry={"to": name, "if_exists": "append"}))
+    index.delete(range(200, 230))
+    for command in (["verify", name], ["resume", name, "--repair"]):
+        work.fails(DATA, ["30 rows of this job are gone from the source", "cannot be proven here, and none is removed"], *command)
+    client = oracle.client(work.milvus.uri)
+    assert oracle.count(client, name) == 250
+    client.close()
+
+
 def an_alias_a_pattern_and_a_filter_choose_documents(work):
     kind = "opensearch"
     first, second = work.index(kind, "part-1", 300), elastic_data.Index(work.nodes[kind].client(), kind, "part-2", 2)
@@ -265,6 +329,8 @@ def main():
                                 null_becomes_what_the_index_has_in_its_place,
                                 bits_arrive_as_a_binary_vector_in_milvus, other_cursors_read_the_same_documents,
                                 documents_that_were_deleted_after_they_were_copied_are_found,
+                                a_repair_removes_documents_that_were_deleted_after_they_were_copied,
+                                a_repair_leaves_every_row_of_a_collection_that_is_appended_to,
                                 the_total_is_known_from_the_start_and_grows_with_what_is_written,
                                 an_alias_a_pattern_and_a_filter_choose_documents,
                                 keys_are_made_of_a_field_or_a_hash,

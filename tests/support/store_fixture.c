@@ -234,6 +234,12 @@ static void describe_rest(mm_describe *d)
         return;
     for (size_t i = 0; i < count; i++)
         mm_buffer_printf(&d->text, "state %s=%s\n", states[i].key, states[i].value);
+    mm_sweep *sweeps;
+    if (!check(d, mm_store_sqlite.sweeps(d->store, &d->arena, &sweeps, &count, &d->err)))
+        return;
+    for (size_t i = 0; i < count; i++)
+        mm_buffer_printf(&d->text, "sweep %u %d %" PRIu64 " %" PRIu64 "\n", sweeps[i].collection, sweeps[i].found,
+                         sweeps[i].rows, sweeps[i].others);
     uint64_t mismatches;
     if (check(d, mm_store_sqlite.mismatches(d->store, &mismatches, &d->err)))
         mm_buffer_printf(&d->text, "mismatches %" PRIu64 "\n", mismatches);

@@ -142,7 +142,7 @@ static mm_status step_verify(mm_workload *w)
     size_t count;
     mm_status status = pick(w, 2) == 0
                            ? db->verify_plan(w->store, pick(w, 2) == 0, &w->err)
-                           : db->repair_plan(w->store, &count, &w->err);
+                           : db->repair_plan(w->store, (const uint32_t[]){0}, pick(w, 2), &count, &w->err);
     if (status == MM_OK)
         w->claimed_count = 0; /* those of verify tasks are void */
     return status;

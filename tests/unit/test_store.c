@@ -750,7 +750,7 @@ static void a_repair_puts_all_rows_of_wrong_tasks_in_doubt(void **state)
     copy_four(f);
     size_t count = 9;
     expect_ok(f, db->verify_plan(f->store, false, &f->err));
-    expect_ok(f, db->repair_plan(f->store, &count, &f->err));
+    expect_ok(f, db->repair_plan(f->store, NULL, 0, &count, &f->err));
     assert_int_equal(count, 0);
     assert_int_equal(fixture_claim(f, MM_TASK_VERIFY, 8, tasks), 3);
     for (size_t i = 0; i < 3; i++) {
@@ -758,7 +758,7 @@ static void a_repair_puts_all_rows_of_wrong_tasks_in_doubt(void **state)
         op.mismatched = i == 1 ? 3 : 0; /* of copy task 3 */
         fixture_apply(f, &op, 1);
     }
-    expect_ok(f, db->repair_plan(f->store, &count, &f->err));
+    expect_ok(f, db->repair_plan(f->store, NULL, 0, &count, &f->err));
     assert_int_equal(count, 1);
     mm_run_record run = fixture_run(f);
     assert_int_equal(run.tasks_done, 3);
@@ -766,7 +766,7 @@ static void a_repair_puts_all_rows_of_wrong_tasks_in_doubt(void **state)
     uint64_t rows;
     expect_ok(f, db->expected(f->store, 0, UINT32_MAX, &rows, &f->err));
     assert_int_equal(rows, 40);
-    expect_ok(f, db->repair_plan(f->store, &count, &f->err));
+    expect_ok(f, db->repair_plan(f->store, NULL, 0, &count, &f->err));
     assert_int_equal(count, 0);
 
     mm_task task = fixture_claim_one(f, MM_TASK_COPY);
@@ -779,6 +779,131 @@ static void a_repair_puts_all_rows_of_wrong_tasks_in_doubt(void **state)
     assert_int_equal(count, 2);
     assert_int_equal(doubts[0].task, 3);
     assert_int_equal(doubts[0].to, 20);
+}
+
+/* The only sweep that is asked for. */
+static mm_sweep one_sweep(mm_fixture *f)
+{
+    mm_sweep *sweeps;
+    size_t count = 0;
+    expect_ok(f, db->sweeps(f->store, &f->arena, &sweeps, &count, &f->err));
+    assert_int_equal(count, 1);
+    return sweeps[0];
+}
+
+static size_t keys_left(mm_fixture *f, mm_extra **extras)
+{
+    size_t count = 9;
+    expect_ok(f, db->sweep_keys(f->store, 0, 2, &f->arena, extras, &count, &f->err));
+    return count;
+}
+
+static void keys_of_a_sweep_are_all_kept_or_none(void **state)
+{
+    mm_fixture *f = *state;
+    mm_extra *extras;
+    size_t count = 9;
+    copy_four(f);
+    expect_ok(f, db->sweeps(f->store, &f->arena, &(mm_sweep *){NULL}, &count, &f->err));
+    assert_int_equal(count, 0);
+    expect_ok(f, db->repair_plan(f->store, (const uint32_t[]){0}, 1, &count, &f->err));
+    assert_int_equal(count, 0);
+    assert_string_equal(fixture_run(f).phase, "copy");
+    assert_int_equal(one_sweep(f).rows, 60);
+    assert_false(one_sweep(f).found);
+    for (int commit = 0; commit < 2; commit++) {
+        expect_ok(f, db->sweep_begin(f->store, 0, &f->err));
+        expect_ok(f, db->sweep_add(f->store, 0, "first", 5, &f->err));
+        expect_ok(f, db->sweep_add(f->store, 0, "", 0, &f->err));
+        expect_ok(f, db->sweep_add(f->store, 0, "a\0b", 3, &f->err));
+        expect_ok(f, db->sweep_end(f->store, 0, commit, &f->err));
+        fixture_reopen(f);
+        assert_int_equal(one_sweep(f).found, commit);
+        assert_int_equal(keys_left(f, &extras), commit ? 2 : 0);
+    }
+    assert_int_equal(extras[0].size, 5);
+    assert_memory_equal(extras[0].key, "first", 5);
+    assert_int_equal(extras[1].size, 0);
+}
+
+static void keys_that_the_target_lost_are_taken_off(void **state)
+{
+    mm_fixture *f = *state;
+    mm_extra *extras;
+    size_t count;
+    copy_four(f);
+    expect_ok(f, db->repair_plan(f->store, (const uint32_t[]){0}, 1, &count, &f->err));
+    expect_ok(f, db->sweep_begin(f->store, 0, &f->err));
+    for (int i = 0; i < 3; i++)
+        expect_ok(f, db->sweep_add(f->store, 0, &(char){(char)('a' + i)}, 1, &f->err));
+    expect_ok(f, db->sweep_end(f->store, 0, true, &f->err));
+    assert_int_equal(keys_left(f, &extras), 2);
+    mm_op op = {.kind = MM_OP_SWEPT, .row = extras[1].id, .rows = 2};
+    fixture_apply(f, &op, 1);
+    assert_int_equal(keys_left(f, &extras), 1);
+    assert_memory_equal(extras[0].key, "c", 1);
+    assert_int_equal(one_sweep(f).rows, 58);
+    op = (mm_op){.kind = MM_OP_SWEPT, .row = extras[0].id, .rows = 1, .done = true};
+    fixture_apply(f, &op, 1);
+    assert_int_equal(keys_left(f, &extras), 0);
+    expect_ok(f, db->sweeps(f->store, &f->arena, &(mm_sweep *){NULL}, &count, &f->err));
+    assert_int_equal(count, 0);
+    /* asked for again: what was removed is not the job's any more, whatever its tasks wrote */
+    expect_ok(f, db->repair_plan(f->store, (const uint32_t[]){0}, 1, &count, &f->err));
+    assert_int_equal(one_sweep(f).rows, 57);
+}
+
+/* Of 60 rows written, replaced ones included, verdicts found so many in the target. */
+static void an_equal_verdict_says_how_many_rows_are_the_jobs(void **state)
+{
+    mm_fixture *f = *state;
+    size_t count;
+    copy_four(f);
+    static const struct {
+        uint64_t counted;
+        bool equal;
+        uint64_t rows, others;
+    } verdicts[] = {{55, false, 55, 0}, {58, false, 55, 3}, {50, true, 50, 0}, {51, false, 50, 1}, {49, false, 50, 0}};
+    for (size_t i = 0; i < sizeof(verdicts) / sizeof(verdicts[0]); i++) {
+        mm_op op = {.kind = MM_OP_COUNTED, .rows = verdicts[i].counted, .flag = verdicts[i].equal};
+        fixture_apply(f, &op, 1);
+        expect_ok(f, db->repair_plan(f->store, (const uint32_t[]){0}, 1, &count, &f->err));
+        assert_int_equal(one_sweep(f).rows, verdicts[i].rows);
+        assert_int_equal(one_sweep(f).others, verdicts[i].others);
+    }
+}
+
+static void a_first_verdict_never_counts_more_rows_than_were_written(void **state)
+{
+    mm_fixture *f = *state;
+    size_t count;
+    copy_four(f);
+    mm_op op = {.kind = MM_OP_COUNTED, .rows = 64};
+    fixture_apply(f, &op, 1);
+    expect_ok(f, db->repair_plan(f->store, (const uint32_t[]){0}, 1, &count, &f->err));
+    assert_int_equal(one_sweep(f).rows, 60);
+    assert_int_equal(one_sweep(f).others, 4);
+}
+
+static void rows_that_a_pass_wrote_later_are_the_jobs_too(void **state)
+{
+    mm_fixture *f = *state;
+    mm_cursor cursor;
+    size_t count;
+    copy_four(f);
+    mm_op op = {.kind = MM_OP_COUNTED, .rows = 60, .flag = true};
+    fixture_apply(f, &op, 1);
+    for (uint64_t pass = 1; pass <= 2; pass++) {
+        mm_task task = {.kind = MM_TASK_CHANGE, .rows = 8, .spec = "more", .spec_size = 4};
+        expect_ok(f, db->repair_plan(f->store, (const uint32_t[]){0}, 1, &count, &f->err));
+        expect_ok(f, db->plan_more(f->store, "catch-up:1", &f->err));
+        expect_ok(f, db->plan_task(f->store, &task, &f->err));
+        expect_ok(f, db->plan_end(f->store, true, &f->err));
+        task = fixture_claim_one(f, MM_TASK_CHANGE);
+        op = fixture_advance(&task, &cursor, 8, true);
+        fixture_apply(f, &op, 1);
+        assert_int_equal(one_sweep(f).rows, 60 + 8 * pass);
+    }
 }
 
 #define THREADS 4
@@ -885,6 +1010,11 @@ int main(void)
         TEST(one_verify_task_is_made_for_each_copy_task_that_wrote_rows),
         TEST(verify_tasks_count_apart_from_copy_tasks),
         TEST(a_repair_puts_all_rows_of_wrong_tasks_in_doubt),
+        TEST(keys_of_a_sweep_are_all_kept_or_none),
+        TEST(keys_that_the_target_lost_are_taken_off),
+        TEST(an_equal_verdict_says_how_many_rows_are_the_jobs),
+        TEST(a_first_verdict_never_counts_more_rows_than_were_written),
+        TEST(rows_that_a_pass_wrote_later_are_the_jobs_too),
         TEST(any_thread_may_call_and_each_task_goes_to_one),
         TEST(names_of_states_are_those_of_the_status_command),
     };

@@ -233,6 +233,21 @@ static void a_store_of_a_newer_version_is_refused(void **state)
     expect_status(f, fixture_try_open(f, MM_STORE_READ), MM_CONFIG);
 }
 
+static void a_store_of_the_first_version_is_brought_up_to_date(void **state)
+{
+    mm_fixture *f = *state;
+    size_t count = 9;
+    fixture_open(f, MM_STORE_CREATE);
+    fixture_plan(f, 1, 4);
+    fixture_close(f);
+    run_sql(f, "products.db", "DROP TABLE sweep; DROP TABLE extra; PRAGMA user_version = 1");
+    expect_status(f, fixture_try_open(f, MM_STORE_READ), MM_CONFIG);
+    fixture_open(f, MM_STORE_WRITE);
+    expect_ok(f, db->sweeps(f->store, &f->arena, &(mm_sweep *){NULL}, &count, &f->err));
+    assert_int_equal(count, 0);
+    assert_int_equal(fixture_run(f).tasks_total, 4);
+}
+
 static void files_that_are_no_store_are_refused_and_left_alone(void **state)
 {
     mm_fixture *f = *state;
@@ -360,6 +375,7 @@ int main(void)
         TEST(a_reader_of_a_destroyed_store_never_meets_the_new_one),
         TEST(a_removal_cut_short_leaves_no_older_savepoint),
         TEST(a_store_of_a_newer_version_is_refused),
+        TEST(a_store_of_the_first_version_is_brought_up_to_date),
         TEST(files_that_are_no_store_are_refused_and_left_alone),
         TEST(an_empty_file_is_no_store_yet),
         TEST(the_list_names_the_jobs_that_have_a_store),
