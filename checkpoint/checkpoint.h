@@ -188,6 +188,7 @@ typedef struct mm_store_driver {
 
     /* MM_NOT_FOUND: the store is new. */
     mm_status (*job_read)(mm_store *store, mm_arena *arena, mm_job_record *out, mm_error *err);
+    /* Between plan_begin and plan_end it is part of that transaction. */
     mm_status (*job_write)(mm_store *store, const mm_job_record *job, mm_error *err);
     /* The newest run (run 0: none yet), or all of them, newest first. */
     mm_status (*run_read)(mm_store *store, mm_arena *arena, mm_run_record *out, mm_error *err);

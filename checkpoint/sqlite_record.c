@@ -63,7 +63,7 @@ static mm_status mm_job_check_tag(mm_store *store, const char *tag, mm_error *er
     return status;
 }
 
-static mm_status mm_job_put(mm_store *store, const mm_job_record *job, uint64_t *txn, mm_error *err)
+static mm_status mm_job_put(mm_store *store, const mm_job_record *job, mm_error *err)
 {
     char tag[17];
     uint64_t random;
@@ -79,21 +79,26 @@ static mm_status mm_job_put(mm_store *store, const mm_job_record *job, uint64_t 
     mm_sql_text(&sql, job->config_path ? job->config_path : "");
     mm_sql_text(&sql, job->config_text ? job->config_text : "");
     mm_sql_text(&sql, job->overrides ? job->overrides : "");
-    status = mm_sql_exec(&sql);
-    if (status != MM_OK)
-        return status;
-    sql = mm_sql_start(store, MM_SQL_TXN_NEXT, err);
-    return mm_sql_number(&sql, txn);
+    return mm_sql_exec(&sql);
 }
 
 mm_status mm_sqlite_job_write(mm_store *store, const mm_job_record *job, mm_error *err)
 {
     uint64_t txn = 0;
     mm_store_lock(store);
+    if (store->plan.open) { /* commits or goes with it */
+        mm_status status = mm_job_put(store, job, err);
+        mm_store_unlock(store);
+        return status;
+    }
     mm_status status = mm_sql_begin(store, err);
     if (status != MM_OK)
         goto out;
-    status = mm_job_put(store, job, &txn, err);
+    status = mm_job_put(store, job, err);
+    if (status == MM_OK) {
+        mm_sql sql = mm_sql_start(store, MM_SQL_TXN_NEXT, err);
+        status = mm_sql_number(&sql, &txn);
+    }
     MM_FAILPOINT("store.job.before_commit");
     if (status == MM_OK)
         status = mm_sql_commit(store, txn, err);

@@ -97,6 +97,7 @@ mm_status mm_plan_make(mm_session *session, mm_error *err)
         status = session->stores->plan_begin(session->store, &run, err);
     if (status != MM_OK)
         return status;
+    status = session->stores->job_write(session->store, &session->record, err);
     planning plan = {.session = session, .run = &run};
     for (uint32_t i = 0; i < session->collection_count && status == MM_OK; i++) {
         plan.collection = i;

@@ -41,7 +41,10 @@ const mm_job_tables *mm_run_tables(void)
     return &tables;
 }
 
-static mm_status write_job(mm_session *session, mm_error *err)
+/* What the store is to know of the job. While there is no run it is written at once: the attempt shows. The job of a run
+ * that has ended stays as it was until the plan of the next one takes its place, or `verify` would look for what an
+ * attempt that failed was about. */
+static mm_status take_job(mm_session *session, mm_error *err)
 {
     uint64_t random;
     const mm_job *job = session->job;
@@ -53,12 +56,12 @@ static mm_status write_job(mm_session *session, mm_error *err)
         mm_random_bytes(&random, sizeof(random));
         snprintf(session->record.tag, sizeof(session->record.tag), "%016" PRIx64, random);
     }
-    return session->stores->job_write(session->store, &session->record, err);
+    return session->run.run == 0 ? session->stores->job_write(session->store, &session->record, err) : MM_OK;
 }
 
 static mm_status start_new_run(mm_session *session, mm_error *err)
 {
-    mm_status status = write_job(session, err);
+    mm_status status = take_job(session, err);
     if (status == MM_OK)
         status = mm_session_open_source(session, err);
     if (status == MM_OK)

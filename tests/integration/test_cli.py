@@ -298,6 +298,16 @@ class Cli(unittest.TestCase):
         self.assertEqual([job["job"] for job in json.loads(result.stdout)["jobs"]], ["life"])
         self.assertEqual(result.returncode, 5, result.stderr)
 
+    def test_an_attempt_that_fails_leaves_the_job_of_the_last_run(self):
+        self.write_job()
+        self.succeeds("run")
+        with open(os.path.join(self.folder, "mmresume.yaml")) as file:
+            text = file.read()
+        self.write("mmresume.yaml", text.replace("a.index", "b.index"))
+        self.fails(3, "b.index: open: No such file", "run")
+        self.succeeds("verify", "life")
+        self.assertEqual(self.status()["run"], 1)
+
     def test_a_mended_job_file_after_a_failure_is_told_what_it_takes(self):
         self.write_job()
         self.succeeds("run")

@@ -81,6 +81,25 @@ static void the_job_is_kept_and_its_tag_never_changes(void **state)
     expect_status(f, db->job_write(f->store, &job, &f->err), MM_BUG);
 }
 
+static void a_job_written_in_a_plan_goes_with_the_plan(void **state)
+{
+    mm_fixture *f = *state;
+    mm_job_record job = {.name = "products", .config_text = "one"}, got;
+    mm_run_record run = {.run = 1, .state = MM_RUN_PLANNED, .phase = "plan"};
+    fixture_open(f, MM_STORE_CREATE);
+    expect_ok(f, db->job_write(f->store, &job, &f->err));
+    for (int commit = 0; commit < 2; commit++) {
+        job.config_text = "two";
+        expect_ok(f, db->plan_begin(f->store, &run, &f->err));
+        expect_ok(f, db->job_write(f->store, &job, &f->err));
+        expect_ok(f, db->plan_totals(f->store, &run, &f->err));
+        expect_ok(f, db->plan_end(f->store, commit, &f->err));
+        fixture_reopen(f);
+        expect_ok(f, db->job_read(f->store, &f->arena, &got, &f->err));
+        assert_string_equal(got.config_text, commit ? "two" : "one");
+    }
+}
+
 static void a_plan_is_there_whole_after_plan_end(void **state)
 {
     mm_fixture *f = *state;
@@ -980,6 +999,7 @@ int main(void)
         TEST(a_new_store_has_no_job_and_no_run),
         TEST(files_are_for_the_owner_alone),
         TEST(the_job_is_kept_and_its_tag_never_changes),
+        TEST(a_job_written_in_a_plan_goes_with_the_plan),
         TEST(a_plan_is_there_whole_after_plan_end),
         TEST(a_plan_that_is_given_up_leaves_no_trace),
         TEST(a_plan_cut_off_by_close_leaves_no_trace),
