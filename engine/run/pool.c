@@ -10,6 +10,8 @@ mm_status mm_pool_init(mm_pool *pool, size_t count, mm_error *err)
     if (pool->batches == NULL || pool->idle == NULL) {
         free(pool->batches);
         free(pool->idle);
+        pool->batches = NULL; /* there is nothing to destroy */
+        pool->idle = NULL;
         return mm_error_set(err, MM_NO_MEMORY, "out of memory for %zu batches", count);
     }
     pthread_mutex_init(&pool->lock, NULL);
