@@ -115,6 +115,13 @@ static void shrink_pages(mm_reader *r, uint32_t rows)
         r->collection->document_bytes = each > UINT32_MAX ? UINT32_MAX : (uint32_t)each;
 }
 
+/* The next page of a scroll comes once. */
+static void restart_scroll(mm_reader *r)
+{
+    mm_elastic_request_end(&r->at);
+    mm_elastic_request_restart(&r->at);
+}
+
 /* An answer that is too large for us, or for the server's memory, is asked for in smaller pages. */
 static mm_status fetch(mm_reader *r, uint32_t *rows, mm_error *err)
 {
@@ -128,7 +135,7 @@ static mm_status fetch(mm_reader *r, uint32_t *rows, mm_error *err)
         if (status == MM_RATE_LIMITED)
             return status;
         if (r->at.extent.way == MM_ELASTIC_SCROLL) /* the size of its pages is fixed */
-            mm_elastic_request_end(&r->at), mm_elastic_request_restart(&r->at);
+            restart_scroll(r);
         mm_log(MM_LOG_DEBUG, "%s: pages become smaller: %s", r->name, err ? err->text : "");
         mm_error_clear(err);
     }
@@ -153,20 +160,6 @@ static mm_status check_shards(const mm_reader *r, const mm_elastic_envelope *e, 
     return MM_OK;
 }
 
-/* Hits of an answer, without reading it: what a document holds may only make it more. Brackets are rare. */
-static uint64_t count_hits(const mm_reader *r)
-{
-    static const char key[] = "\"sort\":";
-    const size_t size = sizeof(key) - 1;
-    const char *begin = r->reply.body.data, *end = begin + r->reply.body.size, *at = begin;
-    uint64_t found = 0;
-    while (at && (at = memchr(at, '[', (size_t)(end - at))) != NULL) {
-        found += (size_t)(at - begin) >= size && memcmp(at - size, key, size) == 0;
-        at++;
-    }
-    return found;
-}
-
 /* By field: documents with equal values would be passed over where a page ends between them. */
 static mm_status check_left(mm_reader *r, uint64_t total, mm_error *err)
 {
@@ -178,7 +171,7 @@ static mm_status check_left(mm_reader *r, uint64_t total, mm_error *err)
     return MM_OK;
 }
 
-/* Before the first row of a page is given: a row that is missing must not get behind a savepoint. */
+/* Before the first row of a page is given. */
 static mm_status check_page(mm_reader *r, uint32_t rows, const mm_elastic_envelope *e, mm_error *err)
 {
     mm_status status = check_shards(r, e, err);
@@ -192,9 +185,6 @@ static mm_status check_page(mm_reader *r, uint32_t rows, const mm_elastic_envelo
     r->expected = left < rows ? left : rows;
     r->given = 0;
     r->last = left <= rows;
-    if (count_hits(r) < r->expected)
-        return mm_error_set(err, MM_DATA, "%s: %" PRIu64 " documents where %" PRIu64 " are left and %u were asked for",
-                            r->name, count_hits(r), left, rows);
     return check_left(r, e->total, err);
 }
 
@@ -229,8 +219,7 @@ static mm_status turn_page(mm_reader *r, mm_error *err)
             mm_elastic_request_restart(&r->at);
             status = MM_DATA;
         } else if (status == MM_DATA && r->at.extent.way == MM_ELASTIC_SCROLL) {
-            mm_elastic_request_end(&r->at); /* the next page of a scroll comes once */
-            mm_elastic_request_restart(&r->at);
+            restart_scroll(r);
         }
     }
     r->open = status == MM_OK;
@@ -242,6 +231,32 @@ static mm_status turn_page(mm_reader *r, mm_error *err)
 }
 
 /* --- giving ----------------------------------------------------------------------------------------------------- */
+
+/* Hits behind `at`, without reading them: what a document holds may only make it more. Brackets are rare. */
+static uint64_t count_hits(const mm_reader *r, const char *at)
+{
+    static const char key[] = "\"sort\":";
+    const size_t size = sizeof(key) - 1;
+    const char *begin = at, *end = r->reply.body.data + r->reply.body.size;
+    uint64_t found = 0;
+    while (at && (at = memchr(at, '[', (size_t)(end - at))) != NULL) {
+        found += (size_t)(at - begin) >= size && memcmp(at - size, key, size) == 0;
+        at++;
+    }
+    return found;
+}
+
+/* Before a page's first rows are given, where they are not all of them: a document that is missing further back must not get
+ * behind a savepoint. rows: NULL: there are none. */
+static mm_status check_count(const mm_reader *r, const mm_elastic_rows *rows, mm_error *err)
+{
+    uint64_t found = rows ? rows->documents : 0;
+    if (found < r->expected)
+        found += count_hits(r, rows && rows->sort ? rows->sort + rows->sort_size : r->reply.body.data);
+    if (found >= r->expected)
+        return MM_OK;
+    return mm_error_set(err, MM_DATA, "%s: %" PRIu64 " documents where %" PRIu64 " were to come", r->name, found, r->expected);
+}
 
 static mm_status place(mm_reader *r, mm_batch *batch, const mm_elastic_rows *rows, mm_error *err)
 {
@@ -258,11 +273,15 @@ static mm_status place(mm_reader *r, mm_batch *batch, const mm_elastic_rows *row
     return status == MM_OK ? mm_elastic_mark_write(&r->at, &batch->end, err) : status;
 }
 
-/* What was given stands: on from there, with a new answer. */
+/* What was given stands: on from there, with a new answer. Of a scroll, from the start, as long as nothing of the page was
+ * given. */
 static bool turn_back(mm_reader *r)
 {
-    if (++r->bad >= PAGE_TRIES || r->at.extent.way == MM_ELASTIC_SCROLL)
+    bool scroll = r->at.extent.way == MM_ELASTIC_SCROLL;
+    if (++r->bad >= PAGE_TRIES || (scroll && r->given > 0))
         return false;
+    if (scroll)
+        restart_scroll(r);
     r->open = r->last = false;
     r->left = UINT64_MAX;
     return true;
@@ -285,6 +304,10 @@ mm_status mm_elastic_read_next(mm_reader *r, size_t max_rows, size_t max_bytes, 
         }
         mm_elastic_rows rows;
         mm_status status = mm_elastic_page_next(r->page, max_rows, max_bytes, batch, &rows, err);
+        if ((status == MM_OK || status == MM_END) && r->given == 0) {
+            mm_status whole = check_count(r, status == MM_OK ? &rows : NULL, err);
+            status = whole == MM_OK ? status : whole;
+        }
         if (status == MM_OK) {
             r->bad = 0;
             return place(r, batch, &rows, err);

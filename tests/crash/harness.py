@@ -131,7 +131,7 @@ class Job:
         except FileNotFoundError:
             return []
 
-    def go(self, *arguments, failpoint=None, timeout=60, **more):
+    def go(self, *arguments, failpoint=None, timeout=120, **more):
         """One process to its end."""
         struck = [rule.split(":")[0] for rule in (failpoint or "").split(",") if rule.endswith(":kill")]
         process = self.spawn(*arguments, failpoint=failpoint, **more)
