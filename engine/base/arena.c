@@ -14,6 +14,12 @@ struct mm_arena_block {
     _Alignas(ALIGN) unsigned char data[];
 };
 
+struct mm_arena_adopted {
+    mm_arena_adopted *next;
+    void *memory;
+    size_t size;
+};
+
 static mm_arena_block *grow(mm_arena *arena, size_t size)
 {
     size_t want = arena->head ? arena->head->size : BLOCK_MIN;
@@ -70,20 +76,80 @@ char *mm_arena_strdup(mm_arena *arena, const char *text)
     return copy;
 }
 
-void mm_arena_free(mm_arena *arena)
+/* --- adopted memory ------------------------------------------------------------------------------------------ */
+
+bool mm_arena_adopt(mm_arena *arena, void *memory, size_t size)
+{
+    mm_arena_adopted *entry = malloc(sizeof(*entry));
+    if (entry == NULL)
+        return false;
+    *entry = (mm_arena_adopted){arena->adopted, memory, size};
+    arena->adopted = entry;
+    arena->reserved += size;
+    return true;
+}
+
+static void *pop(mm_arena *arena, mm_arena_adopted **list, size_t *size)
+{
+    mm_arena_adopted *entry = *list;
+    if (entry == NULL)
+        return NULL;
+    void *memory = entry->memory;
+    *list = entry->next;
+    *size = entry->size;
+    arena->reserved -= entry->size;
+    free(entry);
+    return memory;
+}
+
+void *mm_arena_reclaim(mm_arena *arena, size_t *size)
+{
+    return pop(arena, &arena->spare, size);
+}
+
+static void free_list(mm_arena *arena, mm_arena_adopted **list)
+{
+    size_t size;
+    while (*list != NULL)
+        free(pop(arena, list, &size));
+}
+
+/* The first that was adopted becomes the first again. */
+static void keep_adopted(mm_arena *arena)
+{
+    free_list(arena, &arena->spare);
+    while (arena->adopted != NULL) {
+        mm_arena_adopted *entry = arena->adopted;
+        arena->adopted = entry->next;
+        entry->next = arena->spare;
+        arena->spare = entry;
+    }
+}
+
+/* --- the end ------------------------------------------------------------------------------------------------- */
+
+static void free_blocks(mm_arena *arena)
 {
     mm_arena_block *block = arena->head;
     while (block) {
         mm_arena_block *next = block->next;
+        arena->reserved -= block->size + sizeof(*block);
         free(block);
         block = next;
     }
     arena->head = NULL;
-    arena->reserved = 0;
+}
+
+void mm_arena_free(mm_arena *arena)
+{
+    free_blocks(arena);
+    free_list(arena, &arena->adopted);
+    free_list(arena, &arena->spare);
 }
 
 void mm_arena_reset(mm_arena *arena)
 {
+    keep_adopted(arena);
     if (arena->head == NULL)
         return;
     if (arena->head->next != NULL) {
@@ -92,7 +158,7 @@ void mm_arena_reset(mm_arena *arena)
         size_t total = 0;
         for (mm_arena_block *block = arena->head; block; block = block->next)
             total += block->size;
-        mm_arena_free(arena);
+        free_blocks(arena);
         if (grow(arena, total) == NULL)
             return; /* empty, and as good as new */
     }

@@ -1,9 +1,13 @@
-/* UTF-8 validation: eight ASCII bytes at a time, the others one character after the other. */
+/* UTF-8 validation: ASCII in blocks, the others one character after the other. */
 #include "base/utf8.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the first byte of a word is its lowest");
 
@@ -12,12 +16,10 @@ static bool continues(uint8_t byte)
     return (byte & 0xC0) == 0x80;
 }
 
-/* Bytes of the character at `at`, of which `left` bytes are there; 0: it is none. */
+/* Bytes of the character at `at`, which is not ASCII, of which `left` bytes are there; 0: it is none. */
 static size_t character(const uint8_t *at, size_t left)
 {
     uint8_t first = at[0];
-    if (first < 0x80)
-        return 1;
     if (first < 0xC2 || left < 2 || !continues(at[1]))
         return 0;
     if (first < 0xE0)
@@ -34,25 +36,40 @@ static size_t character(const uint8_t *at, size_t left)
     return overlong || beyond ? 0 : 4;
 }
 
+/* To the first byte from 0x80 on, or the end. */
+static const uint8_t *skip_ascii(const uint8_t *at, const uint8_t *end)
+{
+#ifdef __SSE2__
+    for (; end - at >= 16; at += 16) {
+        unsigned high = (unsigned)_mm_movemask_epi8(_mm_loadu_si128((const __m128i *)(const void *)at));
+        if (high != 0)
+            return at + __builtin_ctz(high);
+    }
+#endif
+    uint64_t word;
+    for (; end - at >= 8; at += 8) {
+        memcpy(&word, at, sizeof(word));
+        word &= 0x8080808080808080u;
+        if (word != 0)
+            return at + __builtin_ctzll(word) / 8;
+    }
+    while (at < end && *at < 0x80)
+        at++;
+    return at;
+}
+
 size_t mm_utf8_prefix(const void *bytes, size_t size)
 {
-    const uint8_t *start = bytes, *at = start;
-    while (size > 0) {
-        uint64_t word;
-        while (size >= sizeof(word)) {
-            memcpy(&word, at, sizeof(word));
-            word &= 0x8080808080808080u;
-            size_t ascii = word != 0 ? (size_t)__builtin_ctzll(word) / 8 : sizeof(word);
-            at += ascii;
-            size -= ascii;
-            if (word != 0)
-                break;
-        }
-        size_t length = size > 0 ? character(at, size) : 0;
+    const uint8_t *start = bytes, *at = start, *end = size > 0 ? start + size : start;
+    for (;;) {
+        at = skip_ascii(at, end);
+        if (at == end)
+            break;
+        size_t length = 1;
+        while (at < end && *at >= 0x80 && (length = character(at, (size_t)(end - at))) != 0)
+            at += length;
         if (length == 0)
             break;
-        at += length;
-        size -= length;
     }
     return (size_t)(at - start);
 }

@@ -5,45 +5,24 @@
 #include <math.h>
 #include <string.h>
 
+#include "formats/digits.h"
 #include "formats/json_block.h"
 #include "formats/json_parse.h"
 #include "formats/powers_of_ten.h"
 
 __extension__ typedef unsigned __int128 u128;
 
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "eight digits are read as one little-endian word");
-
 /* Bytes that the loop may look at from a number's first one on: a sign, 10 digits, a point, three
  * words, an exponent. */
 #define MARGIN 64
 #define ALONE 8 /* numbers read one by one where the first of a block was not usual */
 
-static const uint64_t tens[] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000};
 /* Below these a value may get so many more digits and stays below 10^19. */
 static const uint64_t limits[] = {UINT64_C(10000000000000000000), UINT64_C(1000000000000000000),
                                   UINT64_C(100000000000000000),   UINT64_C(10000000000000000),
                                   UINT64_C(1000000000000000),     UINT64_C(100000000000000),
                                   UINT64_C(10000000000000),       UINT64_C(1000000000000),
                                   UINT64_C(100000000000)};
-
-/* How many of the eight bytes are digits before the first other one; *value is theirs. */
-static inline unsigned leading_digits(const uint8_t *at, uint64_t *value)
-{
-    uint64_t word;
-    memcpy(&word, at, sizeof(word));
-    word ^= 0x3030303030303030u; /* 0 to 9 for digits; all others are larger */
-    /* a carry out of a byte only reaches bytes behind the first that is no digit */
-    uint64_t others = ((word + 0x7676767676767676u) | word) & 0x8080808080808080u;
-    unsigned count = 8;
-    if (others != 0) {
-        count = (unsigned)__builtin_ctzll(others) / 8;
-        word = count > 0 ? word << (64 - 8 * count) : 0; /* zeros in front */
-    }
-    word = word * 10 + (word >> 8); /* pairs, then fours, then all */
-    const uint64_t pairs = 0x000000FF000000FFu;
-    *value = ((word & pairs) * 0x000F424000000064u + ((word >> 16) & pairs) * 0x0000271000000001u) >> 32;
-    return count;
-}
 
 /* digits × 10^q as the bits of a normal float, digits not 0; false: not decided. */
 static inline bool float_bits(uint64_t digits, int q, uint32_t *bits)
@@ -57,7 +36,7 @@ static inline bool float_bits(uint64_t digits, int q, uint32_t *bits)
     int shift = 64 - 24 - 1 + top;
     int exponent = ((q * 217706) >> 16) - zeros + 63 + top; /* floor(log2(10^q)): exact for these q */
     uint64_t rest = high & (((uint64_t)1 << shift) - 1), half = (uint64_t)1 << (shift - 1);
-    if (exponent < -126 || exponent > 127 || (rest <= half && rest + 2 > half))
+    if (exponent < -126 || exponent > 127 || half - rest < 2) /* huge where rest is the greater one */
         return false;
     /* the hidden bit adds one to the exponent, and so does a mantissa that was rounded up to 2^24 */
     *bits = ((uint32_t)(exponent + 126) << 23) + (uint32_t)(high >> shift) + (rest > half);
@@ -68,17 +47,17 @@ static inline bool float_bits(uint64_t digits, int q, uint32_t *bits)
 static inline bool fraction(const uint8_t **at, uint64_t *value, int *places)
 {
     uint64_t part;
-    unsigned count = leading_digits(*at, &part);
+    unsigned count = mm_digits_lead(*at, &part);
     if (count == 0)
         return false;
-    *value = *value * tens[count] + part; /* at most 10 + 8 digits */
+    *value = *value * mm_tens[count] + part; /* at most 10 + 8 digits */
     *places = (int)count;
     *at += count;
     for (int words = 0; count == 8 && words < 2; words++) {
-        count = leading_digits(*at, &part);
+        count = mm_digits_lead(*at, &part);
         if (*value >= limits[count])
             return false;
-        *value = *value * tens[count] + part;
+        *value = *value * mm_tens[count] + part;
         *places += (int)count;
         *at += count;
     }

@@ -4,7 +4,7 @@
 #define MM_SOURCES_ELASTIC_FIELDS_H
 
 #include "base/util.h"
-#include "formats/json_parse.h"
+#include "formats/json_quick.h"
 #include "sources/elastic/dates.h"
 #include "sources/elastic/documents.h"
 
@@ -53,6 +53,8 @@ typedef struct mm_elastic_node mm_elastic_node;
 struct mm_elastic_node {
     const char *name;
     size_t size;
+    mm_json_key key_text; /* the name as it stands in a document */
+    unsigned number;      /* among the tree's nodes; the root has 0 */
     mm_elastic_node *parent, *first, *last, *next;
     int field;    /* number of the field, -1: none */
     int key;      /* the same for rows of keys alone: 0 or -1 */
@@ -77,6 +79,7 @@ struct mm_elastic_node {
 
 struct mm_elastic_tree {
     mm_elastic_node root;
+    unsigned nodes; /* with the root */
     mm_elastic_field *fields; /* as schema->fields */
     mm_elastic_field key;     /* as keys->fields */
     const mm_elastic_node *explode; /* NULL: none */
@@ -105,6 +108,9 @@ mm_status mm_elastic_tree_add(mm_arena *arena, mm_elastic_node *root, const char
 mm_elastic_node *mm_elastic_tree_child(mm_arena *arena, mm_elastic_node *parent, const char *name, size_t size);
 /* The node of a path with points; where the mapping has none, it is made, of type NULL. NULL: no memory. */
 mm_elastic_node *mm_elastic_tree_at(mm_arena *arena, mm_elastic_node *root, const char *path);
+/* Numbers of all nodes, from `number` on, and what their keys look like, once the tree is complete; the number behind
+ * the last. */
+unsigned mm_elastic_tree_number(mm_elastic_node *node, unsigned number) MM_MUST_USE;
 
 /* --- mapping_sample.c ------------------------------------------------------------------------------------------- */
 
@@ -135,10 +141,11 @@ typedef struct mm_elastic_cell {
     uint64_t seen;    /* number of the last row that had a value */
 } mm_elastic_cell;
 
-/* The next value, which is not null unless the mapping has a value in its place, as row `row`; *present false: an empty array, or one that holds nothing but null.
+/* The next value, which is of that kind, and not null unless the mapping has a value in its place, as row `row`;
+ * *present false: an empty array, or one that holds nothing but null.
  * MM_DATA: malformed, or not to be held; *json stands anywhere then. */
-mm_status mm_elastic_read_value(mm_json *json, mm_elastic_cell *cell, size_t row, bool *present, mm_error *err)
-    MM_MUST_USE;
+mm_status mm_elastic_read_value(mm_json *json, mm_json_kind kind, mm_elastic_cell *cell, size_t row, bool *present,
+                                mm_error *err) MM_MUST_USE;
 mm_status mm_elastic_read_dense(mm_json *json, mm_elastic_cell *cell, uint8_t *to, mm_error *err) MM_MUST_USE;
 mm_status mm_elastic_read_bits(mm_json *json, mm_elastic_cell *cell, uint8_t *to, mm_error *err) MM_MUST_USE;
 mm_status mm_elastic_read_sparse(mm_json *json, mm_elastic_cell *cell, mm_error *err) MM_MUST_USE;

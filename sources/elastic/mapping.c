@@ -452,6 +452,7 @@ mm_status mm_elastic_fields_build(mm_arena *arena, const char *collection, const
         status = find_key(b, &key, err);
     if (status == MM_OK) {
         set_key(&tree->root, (int)key);
+        tree->nodes = mm_elastic_tree_number(&tree->root, 0);
         status = keep(b, collection, key, out, err);
     }
     mm_buffer_free(&b->lost);

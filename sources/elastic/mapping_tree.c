@@ -84,6 +84,15 @@ mm_elastic_node *mm_elastic_tree_child(mm_arena *arena, mm_elastic_node *parent,
     return node;
 }
 
+unsigned mm_elastic_tree_number(mm_elastic_node *node, unsigned number)
+{
+    node->number = number++;
+    mm_json_key_set(&node->key_text, node->name, node->size);
+    for (mm_elastic_node *n = node->first; n != NULL; n = n->next)
+        number = mm_elastic_tree_number(n, number);
+    return number;
+}
+
 /* Names with points (subobjects: false, or a path of the job's) are paths. */
 static mm_elastic_node *path_of(mm_arena *arena, mm_elastic_node *node, const char *name, size_t size, unsigned *depth)
 {

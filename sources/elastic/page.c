@@ -8,10 +8,18 @@
 /* Bytes of JSON that a hit takes at least: {"_id":""}, */
 #define HIT_MIN 11
 
+/* Keys of a hit, as servers write them. */
+enum { INDEX, TYPE, ID, VERSION, SEQ_NO, PRIMARY_TERM, SCORE, ROUTING, SOURCE, SORT, HIT_KEYS };
+static const char *const hit_keys[] = {"_index", "_type", "_id", "_version", "_seq_no", "_primary_term", "_score",
+                                       "_routing", "_source", "sort"};
+_Static_assert(MM_COUNT(hit_keys) == HIT_KEYS, "a name for each");
+
 struct mm_elastic_page {
     mm_elastic_rows_out rows;
     mm_elastic_hit hit;
     mm_json json;
+    mm_json_key keys[HIT_KEYS];
+    uint8_t foreseen[HIT_KEYS + 1]; /* which key stood behind that one in the hit before; behind HIT_KEYS: the first */
     bool ascending;
     bool before_hit;    /* the parser stands before a hit */
     bool ended;         /* behind the last one, and all of the answer was read */
@@ -43,6 +51,10 @@ mm_status mm_elastic_page_new(const mm_elastic_fields *fields, bool keys_only, b
         return mm_error_set(err, MM_NO_MEMORY, "out of memory for a page");
     page->ascending = ascending;
     page->ended = true;
+    for (size_t i = 0; i < HIT_KEYS; i++) {
+        mm_json_key_set(&page->keys[i], hit_keys[i], strlen(hit_keys[i]));
+        page->foreseen[i] = (uint8_t)i + 1;
+    }
     mm_json_open(&page->json, "", "", 0);
     mm_status status = mm_elastic_rows_open(fields, keys_only, &page->rows, err);
     if (status != MM_OK) {
@@ -290,62 +302,84 @@ mm_status mm_elastic_page_begin(mm_elastic_page *page, const char *name, const c
 
 static mm_status take_text(mm_json *json, mm_buffer *out, bool *has, mm_error *err)
 {
-    const char *text;
-    size_t size;
     if (*has)
         return mm_json_bad(json, json->at, err, "a key of a hit stands there twice");
-    mm_status status = mm_json_string(json, &text, &size, err);
-    if (status != MM_OK)
-        return status;
-    out->size = 0;
-    mm_buffer_append(out, text, size);
     *has = true;
-    return out->failed ? mm_error_set(err, MM_NO_MEMORY, "out of memory for an _id") : MM_OK;
+    return mm_json_string_append(json, out, err);
 }
 
-static mm_status read_hit_key(mm_elastic_page *page, const char *key, size_t size, bool *indexed, bool *routed,
-                              mm_error *err)
+static mm_status read_hit_value(mm_elastic_page *page, unsigned key, bool *indexed, bool *routed, mm_error *err)
 {
     mm_json *json = &page->json;
     mm_elastic_hit *hit = &page->hit;
-    if (is(key, size, "_id"))
+    switch (key) {
+    case ID:
         return take_text(json, &hit->id, &hit->has_id, err);
-    if (page->rows.with_index && is(key, size, "_index"))
-        return take_text(json, &hit->index, indexed, err);
-    if (is(key, size, "_routing"))
+    case INDEX:
+        return page->rows.with_index ? take_text(json, &hit->index, indexed, err) : skip(json, err);
+    case ROUTING:
         return take_text(json, &hit->routing, routed, err);
-    if (is(key, size, "_source")) {
+    case SOURCE:
         if (hit->has_source)
             return mm_json_bad(json, json->at, err, "_source stands there twice");
         hit->has_source = true;
         return mm_elastic_rows_source(&page->rows, json, err);
-    }
-    if (is(key, size, "_seq_no")) {
+    case SEQ_NO:
         if (hit->has_seq_no)
             return mm_json_bad(json, json->at, err, "_seq_no stands there twice");
         hit->has_seq_no = true;
         return take_count(json, &hit->seq_no, err);
-    }
-    if (is(key, size, "sort"))
+    case SORT:
         return mm_json_skip(json, &hit->sort, &hit->sort_size, err);
-    return skip(json, err);
+    default:
+        return skip(json, err);
+    }
+}
+
+static unsigned hit_key(const char *key, size_t size)
+{
+    unsigned i = 0;
+    while (i < HIT_KEYS && (strlen(hit_keys[i]) != size || memcmp(key, hit_keys[i], size) != 0))
+        i++;
+    return i;
+}
+
+/* Hits of an answer have the same keys in the same order: each is first compared with the one that stood there before. */
+static mm_status read_members(mm_elastic_page *page, mm_error *err)
+{
+    mm_json *json = &page->json;
+    const char *text;
+    size_t size;
+    bool more, indexed = false, routed = false;
+    uint8_t *foreseen = &page->foreseen[HIT_KEYS];
+    mm_status status = mm_json_enter(json, MM_JSON_OBJECT, err);
+    while (status == MM_OK) {
+        unsigned key = *foreseen;
+        if (key == HIT_KEYS || !mm_json_quick_key(json, &page->keys[key])) {
+            status = mm_json_next_key(json, &text, &size, &more, err);
+            if (status != MM_OK || !more)
+                break;
+            key = hit_key(text, size);
+            if (key < HIT_KEYS)
+                *foreseen = (uint8_t)key;
+        }
+        if (key < HIT_KEYS)
+            foreseen = &page->foreseen[key];
+        status = read_hit_value(page, key, &indexed, &routed, err);
+    }
+    return status;
 }
 
 static mm_status read_hit(mm_elastic_page *page, mm_error *err)
 {
     mm_json *json = &page->json;
     mm_elastic_hit *hit = &page->hit;
-    const char *key;
-    size_t size;
-    bool more, indexed = false, routed = false;
     const uint8_t *begin = json->at;
     hit->has_id = hit->has_source = hit->has_seq_no = false;
     hit->sort = NULL;
     hit->id.size = hit->index.size = hit->routing.size = 0;
     mm_elastic_rows_clear(&page->rows);
-    mm_status status = mm_json_enter(json, MM_JSON_OBJECT, err);
-    while (status == MM_OK && (status = mm_json_next_key(json, &key, &size, &more, err)) == MM_OK && more)
-        status = read_hit_key(page, key, size, &indexed, &routed, err);
+    mm_status status = read_members(page, err);
     if (status == MM_OK && !hit->has_id)
         return mm_json_bad(json, begin, err, "a hit without _id");
     if (status != MM_OK || !page->ascending)

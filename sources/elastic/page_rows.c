@@ -1,5 +1,5 @@
-/* Documents to rows: keys find their nodes, nodes their columns. Nothing is allocated for a row. A value that cannot be
- * held makes the row a reject; the rest of the document is still read, since it has to be JSON. */
+/* Rows of a batch: begun, filled by page_document.c, completed with what a document does not say, and given. Nothing is
+ * allocated for a row. A document of which several objects are rows is read here once more, object by object. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +21,8 @@ mm_status mm_elastic_rows_open(const mm_elastic_fields *fields, bool keys_only, 
     *out = (mm_elastic_rows_out){.tree = fields->tree, .keys_only = keys_only, .schema = schema,
                                  .count = schema->field_count};
     out->cells = calloc(out->count, sizeof(*out->cells));
-    if (out->cells == NULL)
+    out->foreseen = calloc(out->tree->nodes, 2 * sizeof(*out->foreseen));
+    if (out->cells == NULL || out->foreseen == NULL)
         return no_memory(err);
     for (size_t i = 0; i < out->count; i++) {
         mm_elastic_cell *cell = &out->cells[i];
@@ -44,7 +45,17 @@ void mm_elastic_rows_close(mm_elastic_rows_out *r)
     mm_buffer_free(&r->ordinals);
     mm_buffer_free(&r->rejects);
     mm_buffer_free(&r->key);
+    free(r->foreseen);
     free(r->cells);
+}
+
+/* Values of variable length are collected in memory that goes to the batch with them, and comes back with it. */
+static void begin_bytes(mm_elastic_cell *cell, mm_batch *batch)
+{
+    mm_buffer *bytes = &cell->bytes;
+    if (bytes->data == NULL && cell->width == 0)
+        bytes->data = mm_arena_reclaim(&batch->arena, &bytes->capacity);
+    bytes->size = 0;
 }
 
 mm_status mm_elastic_rows_begin(mm_elastic_rows_out *r, mm_batch *batch, size_t capacity, mm_error *err)
@@ -53,7 +64,7 @@ mm_status mm_elastic_rows_begin(mm_elastic_rows_out *r, mm_batch *batch, size_t 
     for (size_t i = 0; status == MM_OK && i < r->count; i++) {
         mm_column *column = &batch->columns[i];
         r->cells[i].column = column;
-        r->cells[i].bytes.size = 0;
+        begin_bytes(&r->cells[i], batch);
         if (!column->field->nullable)
             continue;
         column->validity = mm_arena_alloc(&batch->arena, capacity / 8 + 1);
@@ -65,6 +76,7 @@ mm_status mm_elastic_rows_begin(mm_elastic_rows_out *r, mm_batch *batch, size_t 
     r->capacity = capacity;
     r->rows = 0;
     r->covered = 0;
+    r->touched = true;
     r->ordinals.size = r->rejects.size = 0;
     return status;
 }
@@ -84,12 +96,17 @@ mm_status mm_elastic_rows_end(mm_elastic_rows_out *r, mm_error *err)
         mm_column *column = &batch->columns[i];
         if (column->offsets == NULL)
             continue;
-        size_t size = (size_t)column->offsets[r->rows];
-        column->values = mm_arena_alloc(&batch->arena, size);
-        if (column->values == NULL)
+        mm_buffer *bytes = &r->cells[i].bytes;
+        if (bytes->data == NULL) {
+            column->values = mm_arena_alloc(&batch->arena, 0);
+            if (column->values == NULL)
+                return no_memory(err);
+            continue;
+        }
+        if (!mm_arena_adopt(&batch->arena, bytes->data, bytes->capacity))
             return no_memory(err);
-        if (size > 0)
-            memcpy(column->values, r->cells[i].bytes.data, size);
+        column->values = (uint8_t *)bytes->data;
+        *bytes = (mm_buffer)MM_BUFFER_INIT;
     }
     batch->rows = r->rows;
     batch->rejected = batch->reject_count = r->rejects.size / sizeof(mm_reject);
@@ -112,6 +129,7 @@ static void clear(mm_elastic_rows_out *r, bool inner)
 {
     size_t row = r->rows;
     r->turn++;
+    r->touched = true;
     r->field = NULL;
     for (size_t i = 0; i < r->count; i++) {
         mm_elastic_cell *cell = &r->cells[i];
@@ -129,11 +147,15 @@ static void clear(mm_elastic_rows_out *r, bool inner)
 
 void mm_elastic_rows_clear(mm_elastic_rows_out *r)
 {
-    clear(r, false);
+    if (r->touched)
+        clear(r, false);
+    else
+        r->turn++; /* as the row before left it, and that one was complete */
+    r->touched = true;
     r->objects = NULL;
 }
 
-static void reject(mm_elastic_rows_out *r, const char *field, const char *reason)
+void mm_elastic_rows_reject(mm_elastic_rows_out *r, const char *field, const char *reason)
 {
     if (r->field != NULL)
         return; /* one reason is enough */
@@ -213,7 +235,7 @@ static mm_status finish_row(mm_elastic_rows_out *r, const mm_buffer *key, mm_err
         mm_elastic_cell *cell = &r->cells[i];
         if (cell->seen != r->turn) {
             if (cell->how->missing == MM_ELASTIC_MISSING_REJECT) {
-                reject(r, cell->field->name, "no value, or null (source.nulls says what becomes of that)");
+                mm_elastic_rows_reject(r, cell->field->name, "no value, or null (source.nulls says what becomes of that)");
             } else if (cell->how->missing == MM_ELASTIC_MISSING_DEFAULT) {
                 set_default(cell, row);
             } else {
@@ -233,177 +255,8 @@ static mm_status finish_row(mm_elastic_rows_out *r, const mm_buffer *key, mm_err
     mm_buffer_append(&r->ordinals, &ordinal, sizeof(ordinal));
     r->rows++;
     r->covered++;
+    r->touched = false;
     return MM_OK;
-}
-
-/* --- a document ------------------------------------------------------------------------------------------------- */
-
-static mm_status skip(mm_json *json, mm_error *err)
-{
-    const char *text;
-    size_t size;
-    return mm_json_skip(json, &text, &size, err);
-}
-
-/* A reading failed at the value that begins at `begin`: malformed JSON stays a failure; a value that is merely not to
- * be held is passed over, and the row is a reject. */
-static mm_status misfit(mm_elastic_rows_out *r, mm_json *json, const uint8_t *begin, const char *field, mm_error *err)
-{
-    mm_error second = MM_ERROR_INIT;
-    char reason[MM_ERROR_TEXT];
-    const char *words = strstr(err->text, ": byte "); /* the document's name and the byte are of no use to the reader */
-    words = words != NULL ? strstr(words + 7, ": ") : NULL;
-    snprintf(reason, sizeof(reason), "%s", words != NULL ? words + 2 : err->text);
-    json->at = begin;
-    json->first = false;
-    mm_status status = skip(json, &second);
-    if (status != MM_OK) {
-        *err = second;
-        return status;
-    }
-    mm_error_clear(err);
-    reject(r, field, reason);
-    return MM_OK;
-}
-
-static mm_status read_cell(mm_elastic_rows_out *r, mm_json *json, mm_elastic_cell *cell, mm_error *err)
-{
-    bool present = false;
-    mm_json_kind kind;
-    mm_status status = mm_json_peek(json, &kind, err);
-    if (status != MM_OK)
-        return status;
-    if (kind == MM_JSON_NULL && cell->how->null_value == NULL)
-        return mm_json_null(json, err);
-    if (r->field != NULL)
-        return skip(json, err);
-    const char *name = json->name;
-    const uint8_t *begin = json->at;
-    if (cell->seen == r->turn) {
-        reject(r, cell->field->name, "stands there several times, in an array of objects or as two keys; it can be "
-                                     "read in the JSON of the object above it");
-        return skip(json, err);
-    }
-    json->name = "";
-    status = mm_elastic_read_value(json, cell, r->rows, &present, err);
-    json->name = name;
-    if (status == MM_DATA)
-        return misfit(r, json, begin, cell->field->name, err);
-    if (present)
-        cell->seen = r->turn;
-    return status;
-}
-
-/* "meta.author": … beside or instead of "meta": {…}, where meta is read as JSON: its object gets another member. */
-static mm_status read_member(mm_elastic_rows_out *r, mm_json *json, mm_elastic_cell *cell, const char *key, size_t size,
-                             mm_error *err)
-{
-    const char *text;
-    size_t length;
-    bool again = cell->seen == r->turn;
-    if (cell->how->kind != MM_ELASTIC_JSON || r->field != NULL)
-        return skip(json, err);
-    if (again && cell->bytes.data[cell->bytes.size - 1] != '}') {
-        reject(r, cell->field->name, "is an object by one key and none by another");
-        return skip(json, err);
-    }
-    if (again)
-        cell->bytes.size -= 1;
-    bool empty = again && cell->bytes.data[cell->bytes.size - 1] == '{';
-    mm_buffer_append(&cell->bytes, again ? "," : "{", again && empty ? 0 : 1);
-    mm_json_put_string(&cell->bytes, key, size);
-    mm_buffer_append(&cell->bytes, ":", 1);
-    mm_status status = mm_json_skip(json, &text, &length, err);
-    if (status != MM_OK)
-        return status;
-    mm_buffer_append(&cell->bytes, text, length);
-    mm_buffer_append(&cell->bytes, "}", 1);
-    cell->seen = r->turn;
-    return cell->bytes.failed ? no_memory(err) : MM_OK;
-}
-
-static int field_of(const mm_elastic_rows_out *r, const mm_elastic_node *node)
-{
-    return r->keys_only ? node->key : node->field;
-}
-
-static bool is_field(const mm_elastic_node *node)
-{
-    return node->field >= 0 || node->explode;
-}
-
-static bool is_key(const mm_elastic_node *node)
-{
-    return node->key >= 0 || node->explode;
-}
-
-static mm_status read_object(mm_elastic_rows_out *r, mm_json *json, const mm_elastic_node *node, mm_error *err);
-
-/* An object whose members are fields; in an array each of its objects. */
-static mm_status read_container(mm_elastic_rows_out *r, mm_json *json, const mm_elastic_node *node, mm_error *err)
-{
-    mm_json_kind kind;
-    bool more;
-    mm_status status = mm_json_peek(json, &kind, err);
-    if (status == MM_OK && kind == MM_JSON_OBJECT)
-        return read_object(r, json, node, err);
-    if (status != MM_OK || kind != MM_JSON_ARRAY)
-        return status == MM_OK ? skip(json, err) : status;
-    status = mm_json_enter(json, MM_JSON_ARRAY, err);
-    while (status == MM_OK && (status = mm_json_next_item(json, &more, err)) == MM_OK && more) {
-        status = mm_json_peek(json, &kind, err);
-        if (status == MM_OK)
-            status = kind == MM_JSON_OBJECT ? read_object(r, json, node, err) : skip(json, err);
-    }
-    return status;
-}
-
-static mm_status read_node(mm_elastic_rows_out *r, mm_json *json, const mm_elastic_node *node, mm_error *err)
-{
-    int field = field_of(r, node);
-    if (field >= 0)
-        return read_cell(r, json, &r->cells[field], err);
-    if (node->explode) {
-        if (r->objects != NULL)
-            reject(r, r->tree->explode_path, "stands there twice");
-        return mm_json_skip(json, &r->objects, &r->objects_size, err);
-    }
-    return (r->keys_only ? node->key_below : node->below) ? read_container(r, json, node, err) : skip(json, err);
-}
-
-/* Recursion ends with the tree, whose depth is bounded. */
-static mm_status read_object(mm_elastic_rows_out *r, mm_json *json, const mm_elastic_node *node, mm_error *err)
-{
-    const char *key;
-    size_t size, rest = 0;
-    bool more;
-    const mm_elastic_node *hint = node->first;
-    mm_status status = mm_json_enter(json, MM_JSON_OBJECT, err);
-    while (status == MM_OK && (status = mm_json_next_key(json, &key, &size, &more, err)) == MM_OK && more) {
-        const mm_elastic_node *child = mm_elastic_child(node, hint, key, size);
-        if (child != NULL) {
-            hint = child->next;
-            status = read_node(r, json, child, err);
-            continue;
-        }
-        if (memchr(key, '.', size) != NULL)
-            child = mm_elastic_dotted(node, key, size, r->keys_only ? is_key : is_field, &rest);
-        if (child == NULL)
-            status = skip(json, err);
-        else if (rest == 0)
-            status = read_node(r, json, child, err);
-        else if (field_of(r, child) >= 0)
-            status = read_member(r, json, &r->cells[field_of(r, child)], key + size - rest, rest, err);
-        else
-            status = skip(json, err);
-    }
-    return status;
-}
-
-mm_status mm_elastic_rows_source(mm_elastic_rows_out *r, mm_json *json, mm_error *err)
-{
-    bool wanted = r->keys_only ? r->tree->key_from_source : r->tree->from_source;
-    return wanted ? read_object(r, json, &r->tree->root, err) : skip(json, err);
 }
 
 /* --- hits, and objects of a hit --------------------------------------------------------------------------------- */
@@ -413,6 +266,8 @@ static mm_status count_objects(const mm_elastic_rows_out *r, mm_json *json, size
 {
     mm_json_kind kind;
     bool more;
+    const char *text;
+    size_t size;
     *count = 0;
     if (r->objects == NULL)
         return MM_OK;
@@ -425,7 +280,7 @@ static mm_status count_objects(const mm_elastic_rows_out *r, mm_json *json, size
     }
     status = mm_json_enter(json, MM_JSON_ARRAY, err);
     while (status == MM_OK && (status = mm_json_next_item(json, &more, err)) == MM_OK && more) {
-        status = skip(json, err);
+        status = mm_json_skip(json, &text, &size, err);
         *count += 1;
     }
     return status;
@@ -459,6 +314,8 @@ static mm_status add_object(mm_elastic_rows_out *r, mm_json *json, const mm_elas
                             bool outer_good, size_t from, mm_error *err)
 {
     mm_json_kind kind;
+    const char *text;
+    size_t size;
     char why[sizeof(r->reason)];
     const char *outer = r->field;
     r->key.size = 0;
@@ -477,10 +334,10 @@ static mm_status add_object(mm_elastic_rows_out *r, mm_json *json, const mm_elas
     set_beside(r, hit, &r->key);
     mm_status status = mm_json_peek(json, &kind, err);
     if (status == MM_OK && kind != MM_JSON_OBJECT) {
-        reject(r, r->tree->explode_path, "is no object");
-        status = skip(json, err);
+        mm_elastic_rows_reject(r, r->tree->explode_path, "is no object");
+        status = mm_json_skip(json, &text, &size, err);
     } else if (status == MM_OK) {
-        status = read_object(r, json, r->tree->explode, err);
+        status = mm_elastic_rows_object(r, json, r->tree->explode, err);
     }
     return status == MM_OK ? finish_row(r, &r->key, err) : status;
 }
@@ -513,7 +370,7 @@ static mm_status finish_outer(mm_elastic_rows_out *r, const mm_elastic_hit *hit,
         if (cell->how->inner)
             continue;
         if (cell->seen != r->turn && cell->how->missing == MM_ELASTIC_MISSING_REJECT)
-            reject(r, cell->field->name, "no value, or null (source.nulls says what becomes of that)");
+            mm_elastic_rows_reject(r, cell->field->name, "no value, or null (source.nulls says what becomes of that)");
         if (cell->width == 0)
             cell->column->offsets[r->rows + 1] = cell->bytes.size;
         if (cell->bytes.failed)
@@ -528,7 +385,7 @@ mm_status mm_elastic_rows_add(mm_elastic_rows_out *r, mm_json *json, const mm_el
     const uint8_t *behind = json->at;
     size_t count = 0;
     if (!hit->has_source && (r->keys_only ? r->tree->key_from_source : r->tree->from_source))
-        reject(r, r->schema->fields[0].name, "the document has no _source");
+        mm_elastic_rows_reject(r, r->schema->fields[0].name, "the document has no _source");
     if (r->tree->explode == NULL) {
         set_beside(r, hit, &hit->id);
         return finish_row(r, &hit->id, err);
@@ -536,7 +393,7 @@ mm_status mm_elastic_rows_add(mm_elastic_rows_out *r, mm_json *json, const mm_el
     mm_status status = count_objects(r, json, &count, err);
     bool many = count > MM_ELASTIC_OBJECTS_MAX || count * r->least > MM_ELASTIC_OBJECTS_BYTES;
     if (status == MM_OK && (count == 0 || many)) {
-        reject(r, r->tree->explode_path, count == 0 ? "the document has no such object" : "too many objects");
+        mm_elastic_rows_reject(r, r->tree->explode_path, count == 0 ? "the document has no such object" : "too many objects");
         status = add_reject(r, &hit->id, err);
     } else if (status == MM_OK &&
                (count > r->capacity - r->rows || (r->covered > 0 && count > r->limit - r->covered))) {

@@ -360,6 +360,8 @@ static mm_status read_one(mm_json *json, mm_json_kind kind, mm_elastic_cell *cel
     mm_status status;
     switch (cell->how->kind) {
     case MM_ELASTIC_TEXT:
+        if (kind == MM_JSON_STRING)
+            return mm_json_string_append(json, &cell->bytes, err);
         status = take_text(json, kind, &text, &size, err);
         if (status == MM_OK)
             mm_buffer_append(&cell->bytes, text, size);
@@ -428,12 +430,10 @@ static mm_status read_null_value(mm_json *json, mm_elastic_cell *cell, size_t ro
     return status;
 }
 
-mm_status mm_elastic_read_value(mm_json *json, mm_elastic_cell *cell, size_t row, bool *present, mm_error *err)
+mm_status mm_elastic_read_value(mm_json *json, mm_json_kind kind, mm_elastic_cell *cell, size_t row, bool *present,
+                                mm_error *err)
 {
-    mm_json_kind kind;
-    mm_status status = mm_json_peek(json, &kind, err);
-    if (status != MM_OK)
-        return status;
+    mm_status status;
     *present = true;
     if (kind == MM_JSON_NULL && cell->how->kind != MM_ELASTIC_ARRAY)
         return read_null_value(json, cell, row, err);

@@ -113,6 +113,33 @@ static void a_reset_arena_serves_the_same_allocations_from_one_block(void **stat
     mm_arena_free(&arena);
 }
 
+static void what_an_arena_adopted_comes_back_after_a_reset(void **state)
+{
+    (void)state;
+    mm_arena arena = MM_ARENA_INIT;
+    size_t size = 0;
+    void *first = malloc(100), *second = malloc(200), *third = malloc(300);
+    assert_null(mm_arena_reclaim(&arena, &size));
+    assert_true(mm_arena_adopt(&arena, first, 100));
+    assert_true(mm_arena_adopt(&arena, second, 200));
+    assert_null(mm_arena_reclaim(&arena, &size)); /* it is in use */
+    assert_int_equal(arena.reserved, 300);
+    mm_arena_reset(&arena);
+    assert_ptr_equal(mm_arena_reclaim(&arena, &size), first);
+    assert_int_equal(size, 100);
+    assert_true(mm_arena_adopt(&arena, third, 300));
+    assert_int_equal(arena.reserved, 500);
+    mm_arena_reset(&arena); /* the second was not taken, and is freed */
+    assert_int_equal(arena.reserved, 300);
+    assert_ptr_equal(mm_arena_reclaim(&arena, &size), third);
+    assert_null(mm_arena_reclaim(&arena, &size));
+    assert_true(mm_arena_adopt(&arena, first, 100));
+    mm_arena_reset(&arena);
+    assert_true(mm_arena_adopt(&arena, third, 300));
+    mm_arena_free(&arena); /* one that waits, and one in use */
+    assert_int_equal(arena.reserved, 0);
+}
+
 static void an_arena_refuses_what_overflows(void **state)
 {
     (void)state;
@@ -187,6 +214,7 @@ int main(void)
         cmocka_unit_test(a_full_disk_is_told_from_other_input_output_errors),
         cmocka_unit_test(arena_memory_is_aligned_and_apart),
         cmocka_unit_test(a_reset_arena_serves_the_same_allocations_from_one_block),
+        cmocka_unit_test(what_an_arena_adopted_comes_back_after_a_reset),
         cmocka_unit_test(an_arena_refuses_what_overflows),
         cmocka_unit_test(the_nearest_name_is_found_only_when_it_is_near),
         cmocka_unit_test(a_buffer_grows_and_ends_with_a_nul),
