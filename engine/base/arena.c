@@ -117,7 +117,8 @@ static void free_list(mm_arena *arena, mm_arena_adopted **list)
 /* The first that was adopted becomes the first again. */
 static void keep_adopted(mm_arena *arena)
 {
-    free_list(arena, &arena->spare);
+    if (arena->adopted != NULL)
+        free_list(arena, &arena->spare);
     while (arena->adopted != NULL) {
         mm_arena_adopted *entry = arena->adopted;
         arena->adopted = entry->next;

@@ -26,8 +26,8 @@ char *mm_arena_strdup(mm_arena *arena, const char *text);
 /* Takes over `size` bytes from malloc, which live from then on as long as all allocations do: for what has grown
  * elsewhere and need not be copied. False: out of memory, they are still the caller's. */
 bool mm_arena_adopt(mm_arena *arena, void *memory, size_t size) __attribute__((warn_unused_result));
-/* After a reset: what was adopted before it, the first first, back to the caller; NULL: none is left. What nobody takes
- * is freed by the next reset. */
+/* After a reset: what was adopted before it, the first first, back to the caller; NULL: none is left. What nobody
+ * takes is freed when something else was adopted and the next reset comes. */
 void *mm_arena_reclaim(mm_arena *arena, size_t *size) __attribute__((warn_unused_result));
 /* Forgets every allocation but keeps the memory, as one block, for reuse. */
 void mm_arena_reset(mm_arena *arena);
