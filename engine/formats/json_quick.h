@@ -87,7 +87,39 @@ static inline bool mm_json_quick_string(mm_json *json, const char **text, size_t
     return true;
 }
 
-/* Digits from *at on, at most 16 (more may follow), added to *value; 24 bytes are there. */
+#define MM_JSON_SHORT 32
+
+/* The same for one of less than MM_JSON_SHORT bytes, to the end of `out`. */
+static inline bool mm_json_quick_append(mm_json *json, mm_buffer *out)
+{
+#ifdef __SSE2__
+    const uint8_t *at = json->at;
+    if (json->end - at <= MM_JSON_SHORT || out->capacity - out->size <= MM_JSON_SHORT || *at != '"')
+        return false;
+    const __m128i *from = (const __m128i *)(const void *)(at + 1);
+    __m128i *to = (__m128i *)(void *)(out->data + out->size);
+    __m128i low = _mm_loadu_si128(from), high = _mm_loadu_si128(from + 1);
+    uint32_t stops = mm_json_stops(low) | mm_json_stops(high) << 16;
+    uint32_t wide = (uint32_t)_mm_movemask_epi8(low) | (uint32_t)_mm_movemask_epi8(high) << 16;
+    if (stops == 0 || (wide & (stops ^ (stops - 1))) != 0)
+        return false;
+    unsigned size = (unsigned)__builtin_ctz(stops);
+    if (at[1 + size] != '"')
+        return false;
+    _mm_storeu_si128(to, low);
+    _mm_storeu_si128(to + 1, high);
+    out->size += size;
+    out->data[out->size] = '\0';
+    json->at = at + size + 2;
+    json->first = false;
+    return true;
+#else
+    (void)json, (void)out;
+    return false;
+#endif
+}
+
+/* Digits from *at on, at most 16 (more may follow), added to *value; 16 bytes are there. */
 static inline unsigned mm_json_quick_digits(const uint8_t **at, uint64_t *value)
 {
     uint64_t part;
@@ -154,9 +186,10 @@ static inline bool mm_json_quick_key(mm_json *json, const mm_json_key *key)
     at += !json->first;
 #ifdef __SSE2__
     const __m128i *here = (const __m128i *)(const void *)at, *wanted = (const __m128i *)(const void *)key->text;
-    uint32_t low = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_loadu_si128(here), _mm_loadu_si128(wanted)));
-    uint32_t high = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_loadu_si128(here + 1), _mm_loadu_si128(wanted + 1)));
-    if (((low | high << 16) & key->mask) != key->mask)
+    uint32_t same = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_loadu_si128(here), _mm_loadu_si128(wanted)));
+    if (key->size > 16)
+        same |= (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_loadu_si128(here + 1), _mm_loadu_si128(wanted + 1))) << 16;
+    if ((same & key->mask) != key->mask)
         return false;
 #else
     if (memcmp(at, key->text, key->size) != 0)

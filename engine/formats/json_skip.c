@@ -14,13 +14,13 @@ typedef enum place {
 } place;
 
 typedef struct skipper {
-    uint8_t objects[MM_JSON_DEPTH]; /* for each open bracket: 1 for an object */
+    uint8_t closes[MM_JSON_DEPTH]; /* for each open bracket, the one that closes it */
     unsigned depth;
     place place;
 } skipper;
 
 /* Behind the string whose opening quote is at `at`; NULL: it has escapes, or is not as it should be. */
-static inline const uint8_t *string_end(const uint8_t *at, const uint8_t *end)
+static const uint8_t *long_string_end(const uint8_t *at, const uint8_t *end)
 {
     bool wide = false;
     const uint8_t *close = mm_json_plain_run(at + 1, end, &wide);
@@ -28,6 +28,20 @@ static inline const uint8_t *string_end(const uint8_t *at, const uint8_t *end)
         return NULL;
     size_t size = (size_t)(close - at) - 1;
     return wide && mm_utf8_prefix(at + 1, size) != size ? NULL : close + 1;
+}
+
+/* The same where MARGIN bytes are there. */
+static inline const uint8_t *string_end(const uint8_t *at, const uint8_t *end)
+{
+#ifdef __SSE2__
+    __m128i block = _mm_loadu_si128((const __m128i *)(const void *)(at + 1));
+    unsigned stops = mm_json_stops(block);
+    if (stops != 0 && _mm_movemask_epi8(block) == 0) {
+        at += 1 + __builtin_ctz(stops);
+        return *at == '"' ? at + 1 : NULL;
+    }
+#endif
+    return long_string_end(at, end);
 }
 
 /* Behind the number at `at`, of which MARGIN bytes are there; NULL: it is long, has an exponent, or is none. */
@@ -68,11 +82,12 @@ static void skip_usual(skipper *s, mm_json *json)
     const uint8_t *at = json->at, *end = json->end, *next;
     unsigned depth = s->depth;
     place now = s->place;
+    uint8_t close = depth > 0 ? s->closes[depth - 1] : 0;
     while (end - at >= MARGIN) {
-        if (now == VALUE && (*at == '{' || *at == '[')) {
+        if (now == VALUE && (*at | 0x20) == '{') { /* or '[' */
             if (depth == MM_JSON_DEPTH)
                 break;
-            s->objects[depth++] = *at++ == '{';
+            close = s->closes[depth++] = *at++ + 2;
             now = FIRST;
         } else if (now == VALUE) {
             if ((next = plain_end(at, end)) == NULL)
@@ -82,19 +97,22 @@ static void skip_usual(skipper *s, mm_json *json)
             if (depth == 0 || end - at < MARGIN)
                 break;
         }
-        bool object = s->objects[depth - 1];
-        if (*at == (object ? '}' : ']')) {
+        if (*at == close) {
             at++;
             now = BEHIND;
             if (--depth == 0)
                 break;
+            close = s->closes[depth - 1];
             continue;
         }
         if (now == BEHIND ? *at != ',' : *at <= ' ') /* a bracket may close behind white space */
             break;
         next = at + (now == BEHIND);
-        if (object && (*next != '"' || (next = string_end(next, end)) == NULL || next == end || *next++ != ':'))
-            break;
+        if (close == '}') {
+            if (*next != '"' || end - next < MARGIN || (next = string_end(next, end)) == NULL || next == end ||
+                *next++ != ':')
+                break;
+        }
         at = next;
         now = VALUE;
     }
@@ -131,7 +149,7 @@ static mm_status skip_token(skipper *s, mm_json *json, mm_error *err)
         size_t size;
         bool more;
         json->first = s->place == FIRST;
-        status = s->objects[s->depth - 1] ? mm_json_next_key(json, &key, &size, &more, err) : mm_json_next_item(json, &more, err);
+        status = s->closes[s->depth - 1] == '}' ? mm_json_next_key(json, &key, &size, &more, err) : mm_json_next_item(json, &more, err);
         if (status != MM_OK)
             return status;
         s->depth -= !more;
@@ -147,7 +165,7 @@ static mm_status skip_token(skipper *s, mm_json *json, mm_error *err)
     }
     if (s->depth == MM_JSON_DEPTH)
         return mm_json_bad(json, json->at, err, "more than %d levels", MM_JSON_DEPTH);
-    s->objects[s->depth++] = kind == MM_JSON_OBJECT;
+    s->closes[s->depth++] = kind == MM_JSON_OBJECT ? '}' : ']';
     s->place = FIRST;
     json->at++;
     return MM_OK;

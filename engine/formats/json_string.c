@@ -7,8 +7,6 @@
 #include "base/utf8.h"
 #include "formats/json_quick.h"
 
-#define SHORT 32 /* up to here a text is copied in narrow blocks */
-
 static mm_status hex4(mm_json *json, const uint8_t *at, uint32_t *out, mm_error *err)
 {
     uint32_t value = 0;
@@ -127,7 +125,7 @@ static const uint8_t *copy_run(const uint8_t *at, const uint8_t *end, char **to,
         at += size;
         out += size;
 #ifdef __x86_64__
-        if (!stopped && at - begin == SHORT && __builtin_cpu_supports("avx2"))
+        if (!stopped && at - begin == MM_JSON_SHORT && __builtin_cpu_supports("avx2"))
             stopped = copy_long(&at, end, &out, &high);
 #endif
     }
@@ -240,6 +238,8 @@ mm_status mm_json_string_append(mm_json *json, mm_buffer *out, mm_error *err)
     bool wide = false;
     size_t before = out->size;
     mm_status status = MM_OK;
+    if (mm_json_quick_append(json, out))
+        return MM_OK;
     if (json->at == json->end || *json->at != '"')
         status = mm_json_want(json, MM_JSON_STRING, err);
     if (status != MM_OK)

@@ -51,6 +51,10 @@ static mm_status read_cell(mm_elastic_rows_out *r, mm_json *json, mm_elastic_cel
         return skip(json, err);
     const char *name = json->name;
     const uint8_t *begin = json->at;
+    if (cell->how->kind == MM_ELASTIC_TEXT && cell->seen != r->turn && mm_json_quick_append(json, &cell->bytes)) {
+        cell->seen = r->turn;
+        return MM_OK;
+    }
     if (cell->seen == r->turn) {
         mm_elastic_rows_reject(r, cell->field->name, "stands there several times, in an array of objects or as two keys; it can be "
                                      "read in the JSON of the object above it");

@@ -31,7 +31,7 @@ typedef struct mm_elastic_rows_out {
     size_t capacity, rows;
     uint64_t covered, limit; /* rows and rejects; how many there may be, unless one document has more */
     uint64_t turn;      /* number of the row that is read, over all batches */
-    mm_buffer ordinals; /* uint32_t for each row */
+    mm_buffer ordinals; /* uint32_t for each row, once there is a reject */
     mm_buffer rejects;  /* mm_reject */
     mm_buffer key;      /* "id#3" */
     bool touched;       /* something may stand already in the row that is read */

@@ -163,6 +163,11 @@ void mm_elastic_rows_reject(mm_elastic_rows_out *r, const char *field, const cha
     snprintf(r->reason, sizeof(r->reason), "%s", reason);
 }
 
+static void add_ordinal(mm_elastic_rows_out *r, uint32_t ordinal)
+{
+    mm_buffer_append(&r->ordinals, &ordinal, sizeof(ordinal));
+}
+
 static mm_status add_reject(mm_elastic_rows_out *r, const mm_buffer *key, mm_error *err)
 {
     char *copy = mm_arena_alloc(&r->batch->arena, key->size + 1);
@@ -172,6 +177,8 @@ static mm_status add_reject(mm_elastic_rows_out *r, const mm_buffer *key, mm_err
         return no_memory(err);
     memcpy(copy, key->data != NULL ? key->data : "", key->size);
     copy[key->size] = '\0';
+    for (size_t i = 0; r->rejects.size == 0 && i < r->rows; i++) /* until here each row had its own number */
+        add_ordinal(r, (uint32_t)i);
     mm_buffer_append(&r->rejects, &entry, sizeof(entry));
     r->covered++;
     return r->rejects.failed ? no_memory(err) : MM_OK;
@@ -227,32 +234,41 @@ static void set_default(mm_elastic_cell *cell, size_t row)
         mm_buffer_append(&cell->bytes, text, strlen(text));
 }
 
-/* What the document does not say; then the row is done, or a reject. */
+/* What the document does not say. */
+static void set_missing(mm_elastic_rows_out *r, mm_elastic_cell *cell, size_t row)
+{
+    switch (cell->how->missing) {
+    case MM_ELASTIC_MISSING_REJECT:
+        mm_elastic_rows_reject(r, cell->field->name, "no value, or null (source.nulls says what becomes of that)");
+        break;
+    case MM_ELASTIC_MISSING_DEFAULT:
+        set_default(cell, row);
+        break;
+    default:
+        cell->column->validity[row / 8] &= (uint8_t) ~(1u << (row % 8));
+        if (cell->width > 0)
+            memset(cell->column->values + row * cell->width, 0, cell->width);
+    }
+}
+
+/* All of the document was read: the row is done, or a reject. */
 static mm_status finish_row(mm_elastic_rows_out *r, const mm_buffer *key, mm_error *err)
 {
     size_t row = r->rows;
-    for (size_t i = 0; i < r->count && r->field == NULL; i++) {
-        mm_elastic_cell *cell = &r->cells[i];
-        if (cell->seen != r->turn) {
-            if (cell->how->missing == MM_ELASTIC_MISSING_REJECT) {
-                mm_elastic_rows_reject(r, cell->field->name, "no value, or null (source.nulls says what becomes of that)");
-            } else if (cell->how->missing == MM_ELASTIC_MISSING_DEFAULT) {
-                set_default(cell, row);
-            } else {
-                cell->column->validity[row / 8] &= (uint8_t) ~(1u << (row % 8));
-                if (cell->width > 0)
-                    memset(cell->column->values + row * cell->width, 0, cell->width);
-            }
-        }
+    bool failed = false;
+    for (mm_elastic_cell *cell = r->cells, *end = cell + r->count; cell < end && r->field == NULL; cell++) {
+        if (cell->seen != r->turn)
+            set_missing(r, cell, row);
         if (cell->width == 0)
             cell->column->offsets[row + 1] = cell->bytes.size;
-        if (cell->bytes.failed)
-            return no_memory(err);
+        failed |= cell->bytes.failed;
     }
+    if (failed)
+        return no_memory(err);
     if (r->field != NULL)
         return add_reject(r, key, err);
-    uint32_t ordinal = (uint32_t)r->covered;
-    mm_buffer_append(&r->ordinals, &ordinal, sizeof(ordinal));
+    if (r->rejects.size > 0)
+        add_ordinal(r, (uint32_t)r->covered);
     r->rows++;
     r->covered++;
     r->touched = false;

@@ -40,7 +40,9 @@ static mm_status take_integer(mm_json *json, mm_json_kind kind, size_t width, in
 {
     mm_number number;
     const uint8_t *begin = json->at;
-    mm_status status = take_number(json, kind, &number, err);
+    mm_status status = MM_OK;
+    if (!mm_json_quick_number(json, &number))
+        status = take_number(json, kind, &number, err);
     if (status != MM_OK)
         return status;
     unsigned spare = 64 - 8 * (unsigned)width;
@@ -316,9 +318,11 @@ static mm_status read_json(mm_json *json, mm_json_kind kind, mm_elastic_cell *ce
         return status;
     if (size + wrapped > JSON_MAX)
         return mm_json_bad(json, begin, err, "%zu bytes of JSON; Milvus takes %d", size + wrapped, JSON_MAX);
-    mm_buffer_append(&cell->bytes, before, wrapped > 0 ? wrapped - 1 : 0);
+    if (wrapped > 0)
+        mm_buffer_append(&cell->bytes, before, wrapped - 1);
     mm_buffer_append(&cell->bytes, text, size);
-    mm_buffer_append(&cell->bytes, "}", wrapped > 0);
+    if (wrapped > 0)
+        mm_buffer_append(&cell->bytes, "}", 1);
     return MM_OK;
 }
 
