@@ -37,13 +37,15 @@ __attribute__((target("avx2,bmi,popcnt"), always_inline)) static inline int64_t 
     return (int64_t)((eights & UINT32_MAX) * 100000000 + (eights >> 32));
 }
 
-/* The number from `from` up to `end`; WIDTH bytes in front of `end` may be read. False: not usual. */
-__attribute__((target("avx2,bmi,popcnt"), always_inline)) static inline bool one(const uint8_t *from, const uint8_t *end,
-                                                                           float *out)
+/* The number from `from` up to `end`, `gap` spaces in front (0 or 1); WIDTH bytes in front of `end` may be read. False: not
+ * usual. Nothing waits for what the first byte is but the sign. */
+__attribute__((target("avx2,bmi,popcnt"), always_inline)) static inline bool one(const uint8_t *from, size_t gap,
+                                                                                  const uint8_t *end, float *out)
 {
-    from += *from == ' ';
-    bool minus = *from == '-';
-    from += minus;
+    if (gap > 0 && *from != ' ')
+        return false;
+    bool minus = from[gap] == '-';
+    from += gap + minus;
     size_t size = (size_t)(end - from);
     if (from >= end || size > WIDTH)
         return false;
@@ -90,6 +92,7 @@ __attribute__((target("avx2,bmi,popcnt"))) bool mm_json_block_floats(const uint8
     bool closed = false, usual = from - start >= WIDTH;
     while (usual && !closed && end - from >= BLOCK) {
         const uint8_t *base = from;
+        size_t gap = *from == ' ';
         uint64_t closing = find(base, ']'), ends = find(base, ',') | closing;
         int left = __builtin_popcountll(ends);
         if (left == 0)
@@ -98,7 +101,7 @@ __attribute__((target("avx2,bmi,popcnt"))) bool mm_json_block_floats(const uint8
             left = GROUP;
         for (; left > 0 && !closed; left--, ends &= ends - 1) {
             const uint8_t *stop = base + __builtin_ctzll(ends);
-            usual = n < most && one(from, stop, &out[n]);
+            usual = n < most && one(from, gap, stop, &out[n]);
             if (!usual)
                 break;
             n++;
