@@ -7,14 +7,18 @@ void mm_core_on_fenced(mm_core *core, uint32_t collection, mm_status status, uin
 {
     core_fence *f = &core->fences[collection];
     if (status != MM_OK) {
-        f->retry = true; /* moves and drops are idempotent */
+        f->retry = f->refused = true; /* moves and drops are idempotent */
         if (mm_core_may_try_again(status))
             mm_core_refused(core, status, retry_after_ms);
         else
             mm_core_stop(core, status);
         return;
     }
-    mm_core_accepted(core);
+    /* The target was away and is back. Else it only shows that it hears: a write that fails each time has a move before
+     * each, and must not go on for ever. */
+    if (f->refused)
+        mm_core_accepted(core);
+    f->refused = false;
     bool moved = f->state == FENCE_MOVING;
     f->state = moved ? FENCE_RECORDING : FENCE_SEALING;
     mm_core_command *command = mm_core_emit(core, moved ? MM_CORE_FENCE_DONE : MM_CORE_SEAL);

@@ -28,6 +28,7 @@ typedef struct core_fence {
     uint64_t epoch;
     bool skipped;
     bool retry; /* the target said "not now" to a move or drop: again after the pause */
+    bool refused; /* the request under way was refused before */
     uint32_t in_flight;
 } core_fence;
 

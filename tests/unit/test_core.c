@@ -116,6 +116,89 @@ static void a_batch_that_ends_before_it_begins_ends_the_run(void **state)
     mm_core_free(core);
 }
 
+/* ---- a target that fails ---- */
+
+/* Milliseconds from the first write on, and what the target says then. */
+typedef mm_status (*answer)(uint64_t now);
+
+/* One batch behind a fence. The clock goes on by 10 ms where nothing else is to be done. *ended: when it was over. */
+static mm_status run_against(answer write, answer fence, uint64_t *ended)
+{
+    const mm_core_config config = {.dumpers = 1, .lanes = 1, .slots = 1, .claim = 1, .ack = true, .fence = true,
+                                   .patience_ms = 1000, .backoff_ms = 10, .backoff_max_ms = 20,
+                                   .fences = &(mm_core_fence){0}, .collections = 1};
+    const mm_core_task task = {.id = 1, .epoch = 1};
+    mm_core_item item = {.end = {.row = 3}, .rows = 3};
+    mm_core *core = mm_core_new(&config);
+    mm_core_end end = MM_CORE_RUNNING;
+    bool claimed = false;
+    assert_non_null(core);
+    for (*ended = 1; end == MM_CORE_RUNNING && *ended < 20000; *ended += 10) {
+        mm_core_command command;
+        bool any = true;
+        while (any && (end = mm_core_tick(core, *ended)) == MM_CORE_RUNNING) {
+            for (any = false; mm_core_next(core, &command); any = true) {
+                if (command.kind == MM_CORE_CLAIM) {
+                    mm_core_on_claimed(core, &task, claimed ? 0 : 1, true);
+                    claimed = true;
+                } else if (command.kind == MM_CORE_READ) {
+                    mm_core_on_item(core, &item);
+                    mm_core_on_read_end(core, command.slot, MM_OK, 0);
+                } else if (command.kind == MM_CORE_SEND) {
+                    mm_core_on_sent(core, command.item, write(*ended), 0, 0);
+                } else if (command.kind == MM_CORE_FENCE_MOVE || command.kind == MM_CORE_FENCE_DROP) {
+                    mm_core_on_fenced(core, command.collection, fence(*ended), 0);
+                } else if (command.kind != MM_CORE_FREE && command.kind != MM_CORE_DROP) {
+                    mm_core_on_stored(core, &command, false);
+                }
+            }
+        }
+    }
+    mm_status result = end == MM_CORE_ENDED ? mm_core_result(core) : MM_OK;
+    assert_int_equal(end, MM_CORE_ENDED);
+    mm_core_free(core);
+    return result;
+}
+
+static mm_status well(uint64_t now)
+{
+    (void)now;
+    return MM_OK;
+}
+
+static mm_status never(uint64_t now)
+{
+    (void)now;
+    return MM_UNKNOWN;
+}
+
+static mm_status well_from_900(uint64_t now)
+{
+    return now < 20 || now >= 900 ? MM_OK : MM_UNAVAILABLE;
+}
+
+static mm_status well_from_1500(uint64_t now)
+{
+    return now >= 1500 ? MM_OK : now < 900 ? MM_UNKNOWN : MM_UNAVAILABLE;
+}
+
+static void a_write_that_always_fails_uses_up_the_patience_whatever_the_fence_does(void **state)
+{
+    (void)state;
+    uint64_t ended = 0;
+    assert_int_equal(run_against(never, well, &ended), MM_UNKNOWN);
+    assert_in_range(ended, 1000, 1200);
+}
+
+static void a_target_that_was_away_and_is_back_has_the_whole_patience(void **state)
+{
+    (void)state;
+    uint64_t ended = 0;
+    assert_int_equal(run_against(well_from_1500, well_from_900, &ended), MM_OK);
+    assert_in_range(ended, 1500, 1700);
+    assert_int_equal(run_against(well_from_1500, well, &ended), MM_UNAVAILABLE); /* not away: not back */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -123,6 +206,8 @@ int main(void)
         cmocka_unit_test(rows_that_are_left_out_behind_a_cursor_end_the_run),
         cmocka_unit_test(rows_that_come_twice_end_the_run),
         cmocka_unit_test(a_batch_that_ends_before_it_begins_ends_the_run),
+        cmocka_unit_test(a_write_that_always_fails_uses_up_the_patience_whatever_the_fence_does),
+        cmocka_unit_test(a_target_that_was_away_and_is_back_has_the_whole_patience),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
