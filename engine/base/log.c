@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -128,6 +129,14 @@ void mm_log(mm_log_level level, const char *format, ...)
     pthread_mutex_unlock(&logger.lock);
 }
 
+/* A line that wraps could not be taken back: only the last row of it would go. */
+static void cut_to_terminal(char *line)
+{
+    struct winsize size;
+    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 && strlen(line) >= size.ws_col)
+        line[size.ws_col - 1] = '\0';
+}
+
 void mm_log_live(const char *text)
 {
     if (!isatty(STDERR_FILENO))
@@ -136,6 +145,7 @@ void mm_log_live(const char *text)
     if (text || logger.live[0])
         write_all("\r\033[K", 4);
     snprintf(logger.live, sizeof(logger.live), "%s", text ? text : "");
+    cut_to_terminal(logger.live);
     write_all(logger.live, strlen(logger.live));
     pthread_mutex_unlock(&logger.lock);
 }

@@ -1,7 +1,9 @@
 /* mmresume status: a table or one JSON object; --watch draws it again every second until no run goes
  * on any more. */
 #include <cjson/cJSON.h>
+#include <stdint.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -34,12 +36,21 @@ static mm_status is_running(const mm_run_args *run, bool *running, mm_error *err
     return status;
 }
 
-static size_t lines(const mm_buffer *text)
+/* Rows that the text takes on the terminal: a line that is wider than it takes several. */
+static size_t rows_on_screen(const mm_buffer *text)
 {
-    size_t count = 0;
-    for (size_t i = 0; i < text->size; i++)
-        count += text->data[i] == '\n';
-    return count;
+    struct winsize size;
+    size_t columns = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : SIZE_MAX;
+    size_t rows = 0, length = 0;
+    for (size_t i = 0; i < text->size; i++) {
+        if (text->data[i] != '\n') {
+            length += ((unsigned char)text->data[i] & 0xC0) != 0x80; /* a character of UTF-8 counts once */
+            continue;
+        }
+        rows += length == 0 ? 1 : (length - 1) / columns + 1;
+        length = 0;
+    }
+    return rows;
 }
 
 static mm_status draw(const mm_run_args *run, size_t *drawn, mm_error *err)
@@ -53,7 +64,7 @@ static mm_status draw(const mm_run_args *run, size_t *drawn, mm_error *err)
     mm_status printed = mm_cli_print(&screen, status == MM_OK ? err : &ignored);
     status = status == MM_OK ? printed : status;
     if (status == MM_OK && !run->json && isatty(STDOUT_FILENO))
-        *drawn = lines(&text);
+        *drawn = rows_on_screen(&text);
     mm_buffer_free(&screen);
     mm_buffer_free(&text);
     return status;

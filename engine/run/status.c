@@ -119,7 +119,10 @@ static void add_json(mm_buffer *out, const job_view *view)
     mm_buffer_printf(out, "}");
 }
 
-static void add_row(mm_buffer *out, const job_view *view)
+/* Names of jobs decide how wide the first column is. */
+#define NAME_WIDTH 24
+
+static void add_row(mm_buffer *out, const job_view *view, int width)
 {
     const mm_run_record *run = &view->run;
     char percent[16] = "-", eta[16] = "-", rate[24] = "-", started[MM_CLOCK_TEXT] = "-";
@@ -132,18 +135,26 @@ static void add_row(mm_buffer *out, const job_view *view)
         snprintf(rate, sizeof(rate), "%.0f", view->rate);
     if (run->started_ms > 0)
         mm_clock_format(run->started_ms, started);
-    mm_buffer_printf(out, "%-24s %4u  %-11s %12" PRIu64 " %7s %10s %8s  %-10s %s\n", view->name, run->run,
+    mm_buffer_printf(out, "%-*s %4u  %-11s %12" PRIu64 " %7s %10s %8s  %-10s %s\n", width, view->name, run->run,
                      mm_run_state_name(shown_state(view)), run->rows_done, percent, rate, eta,
                      mm_verdict_state_name(run->verdict.state), started);
 }
 
-static void add_header(mm_buffer *out)
+static void add_header(mm_buffer *out, int width)
 {
-    mm_buffer_printf(out, "%-24s %4s  %-11s %12s %7s %10s %8s  %-10s %s\n", "JOB", "RUN", "STATE", "ROWS", "DONE",
+    mm_buffer_printf(out, "%-*s %4s  %-11s %12s %7s %10s %8s  %-10s %s\n", width, "JOB", "RUN", "STATE", "ROWS", "DONE",
                      "ROWS/S", "ETA", "VERDICT", "STARTED");
 }
 
-static void add_history(mm_buffer *out, const char *dir, const job_view *view)
+static int name_width(const char *const *names, size_t count)
+{
+    size_t width = NAME_WIDTH;
+    for (size_t i = 0; i < count; i++)
+        width = strlen(names[i]) > width ? strlen(names[i]) : width;
+    return (int)width;
+}
+
+static void add_history(mm_buffer *out, const char *dir, const job_view *view, int width)
 {
     mm_arena arena = MM_ARENA_INIT;
     mm_error err = MM_ERROR_INIT;
@@ -154,7 +165,7 @@ static void add_history(mm_buffer *out, const char *dir, const job_view *view)
     if (mm_store_sqlite.open(&args, &store, &err) == MM_OK &&
         mm_store_sqlite.runs(store, &arena, &runs, &count, &err) == MM_OK)
         for (size_t i = 1; i < count; i++)
-            add_row(out, &(job_view){.name = view->name, .run = runs[i], .rate = -1, .eta_s = -1});
+            add_row(out, &(job_view){.name = view->name, .run = runs[i], .rate = -1, .eta_s = -1}, width);
     if (store)
         mm_store_sqlite.close(store);
     mm_arena_free(&arena);
@@ -163,9 +174,10 @@ static void add_history(mm_buffer *out, const char *dir, const job_view *view)
 static void add_details(mm_buffer *out, const char *dir, const job_view *view)
 {
     const mm_run_record *run = &view->run;
-    add_header(out);
-    add_row(out, view);
-    add_history(out, dir, view);
+    int width = name_width(&view->name, 1);
+    add_header(out, width);
+    add_row(out, view, width);
+    add_history(out, dir, view, width);
     if (run->run == 0) {
         mm_buffer_printf(out, "\nno run has begun: the last attempt ended before its plan was made\n");
         return;
@@ -234,11 +246,11 @@ static mm_status all_status(const mm_run_args *args, mm_buffer *out, mm_error *e
         if (shown++ > 0)
             mm_buffer_printf(out, args->json ? "," : "");
         else if (!args->json)
-            add_header(out);
+            add_header(out, name_width(names, count));
         if (args->json)
             add_json(out, &view);
         else
-            add_row(out, &view);
+            add_row(out, &view, name_width(names, count));
     }
     if (args->json)
         mm_buffer_printf(out, "]}\n");

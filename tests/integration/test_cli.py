@@ -2,6 +2,7 @@
 
 Needs neither a server nor the FAISS library: what talks to one is tested elsewhere."""
 import array
+import fcntl
 import json
 import os
 import pty
@@ -12,6 +13,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 import unittest
 
@@ -360,6 +362,53 @@ class Cli(unittest.TestCase):
         self.succeeds("resume", "half-dump", "--set", "limits.rate=none")
         self.assertIn("rows: 20000", self.succeeds("inspect", "s/a/manifest.json"))
         self.assertIn("collection: a\nrows: 20000", self.succeeds("inspect", "s"))
+
+    def on_terminal(self, columns, *arguments):
+        """What a terminal of so many columns is sent."""
+        leader, terminal = pty.openpty()
+        self.addCleanup(os.close, leader)
+        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))
+        environment = dict(os.environ, MMRESUME_STATE_DIR=os.path.join(self.folder, "state"))
+        process = subprocess.Popen([PROGRAM, *arguments], stdin=subprocess.DEVNULL, stdout=terminal, stderr=terminal,
+                                   env=environment, cwd=self.folder)
+        os.close(terminal)
+        shown = b""
+        try:
+            while chunk := os.read(leader, 65536):
+                shown += chunk
+        except OSError:  # the terminal's other end is closed
+            pass
+        self.assertEqual(process.wait(timeout=30), 0, shown)
+        return shown
+
+    def test_a_watched_table_that_wraps_is_drawn_over_itself(self):
+        self.write_job(rate="5000 rows/s")
+        environment = dict(os.environ, MMRESUME_STATE_DIR=os.path.join(self.folder, "state"))
+        run = subprocess.Popen([PROGRAM, "run", "-q"], cwd=self.folder, env=environment, stdin=subprocess.DEVNULL)
+        deadline = time.monotonic() + 30
+        while '"state":"running"' not in self.succeeds("status", "--json") and time.monotonic() < deadline:
+            time.sleep(0.05)
+        shown = self.on_terminal(80, "status", "life", "--watch").decode()
+        self.assertEqual(run.wait(timeout=30), 0)
+        pictures = re.split(r"\x1b\[(\d+)A\x1b\[J", shown)
+        self.assertGreater(len(pictures), 1, shown)
+        for before, up in zip(pictures[0::2], pictures[1::2]):
+            rows = sum(max(1, -(-len(line) // 80)) for line in before.splitlines())
+            self.assertEqual(int(up), rows, before)
+
+    def test_the_progress_line_fits_the_terminal(self):
+        self.write_job(rate="10000 rows/s")
+        shown = self.on_terminal(40, "run")
+        lines = [part.split(b"\r")[0] for part in shown.split(b"\r\x1b[K") if part.startswith((b"copy", b"verify"))]
+        self.assertTrue(lines, shown)
+        self.assertEqual(max(len(line) for line in lines), 39, lines)
+
+    def test_a_long_name_keeps_the_table_straight(self):
+        self.write_job()
+        self.succeeds("run", "--set", "job=" + "l" * 40)
+        for shown in (self.succeeds("status"), self.succeeds("status", "l" * 40)):
+            head, row = shown.splitlines()[:2]
+            self.assertEqual(head.index("STATE"), row.index("done"), shown)
 
     def test_a_running_job_can_be_watched_and_cancelled(self):
         self.write_job(rate="2000 rows/s")
