@@ -16,7 +16,7 @@ static mm_status no_memory(mm_error *err)
 
 static mm_status unknown_field(const mm_schema *source, const char *name, mm_error *err)
 {
-    const char *names[256];
+    const char *names[256] = {NULL};
     size_t count = source->field_count < MM_COUNT(names) ? source->field_count : MM_COUNT(names);
     for (size_t i = 0; i < count; i++)
         names[i] = source->fields[i].name;

@@ -23,6 +23,7 @@ static mm_status split(const char *location, char **endpoint, char **index, mm_e
         return MM_OK;
     free(*endpoint);
     free(*index);
+    *endpoint = *index = NULL;
     return mm_error_set(err, MM_NO_MEMORY, "out of memory");
 }
 
