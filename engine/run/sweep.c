@@ -117,13 +117,13 @@ static mm_status read_source(finding *f, const char **reason, mm_error *err)
 {
     changes_call changes = {.session = f->session};
     mm_status status = mm_steps_retry(f->session, call_read_source, f, err);
+    MM_FAILPOINT("sweep.read");
     if (status == MM_OK)
         status = mm_steps_retry(f->session, call_count_changes, &changes, err);
     *reason = changes.blind ? "with this cursor a row that was changed cannot be told from one that is gone"
               : changes.rows > 0
                   ? "the source was written to while its keys were read: repair again while nothing is written"
                   : NULL;
-    MM_FAILPOINT("sweep.read");
     return status;
 }
 
