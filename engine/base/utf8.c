@@ -40,6 +40,13 @@ static size_t character(const uint8_t *at, size_t left)
 static const uint8_t *skip_ascii(const uint8_t *at, const uint8_t *end)
 {
 #ifdef __SSE2__
+    for (; end - at >= 64; at += 64) {
+        const __m128i *from = (const __m128i *)(const void *)at;
+        __m128i low = _mm_or_si128(_mm_loadu_si128(from), _mm_loadu_si128(from + 1));
+        __m128i high = _mm_or_si128(_mm_loadu_si128(from + 2), _mm_loadu_si128(from + 3));
+        if (_mm_movemask_epi8(_mm_or_si128(low, high)) != 0)
+            break;
+    }
     for (; end - at >= 16; at += 16) {
         unsigned high = (unsigned)_mm_movemask_epi8(_mm_loadu_si128((const __m128i *)(const void *)at));
         if (high != 0)

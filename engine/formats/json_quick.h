@@ -164,6 +164,28 @@ static inline bool mm_json_quick_number(mm_json *json, mm_number *out)
     return true;
 }
 
+/* --- objects ---------------------------------------------------------------------------------------------------- */
+
+/* Into an object. */
+static inline bool mm_json_quick_enter(mm_json *json)
+{
+    if (json->at == json->end || *json->at != '{')
+        return false;
+    json->at++;
+    json->first = true;
+    return true;
+}
+
+/* Behind a member, or the bracket that opened it: the object ends here, and is behind the parser. */
+static inline bool mm_json_quick_end(mm_json *json)
+{
+    if (json->at == json->end || *json->at != '}')
+        return false;
+    json->at++;
+    json->first = false;
+    return true;
+}
+
 /* --- keys ------------------------------------------------------------------------------------------------------- */
 
 /* A key as it usually stands in a text, with its quotes and the colon. */

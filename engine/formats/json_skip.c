@@ -192,9 +192,13 @@ mm_status mm_json_skip(mm_json *json, const char **text, size_t *size, mm_error 
     mm_status status = mm_json_quick_kind(json, &kind, err); /* white space is no part of the value */
     if (status != MM_OK)
         return status;
-    const uint8_t *begin = json->at, *behind = NULL;
-    if (json->end - begin >= MARGIN)
-        behind = plain_end(begin, json->end);
+    const uint8_t *begin = json->at, *end = json->end, *behind = NULL;
+    if (end - begin > MARGIN && kind == MM_JSON_ARRAY) { /* of one plain value? */
+        behind = plain_end(begin + 1, end);
+        behind = behind != NULL && behind < end && *behind == ']' ? behind + 1 : NULL;
+    } else if (end - begin >= MARGIN) {
+        behind = plain_end(begin, end);
+    }
     if (behind != NULL)
         json->at = behind;
     else

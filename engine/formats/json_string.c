@@ -164,6 +164,17 @@ static mm_status escape(mm_json *json, const uint8_t **at, char **to, mm_error *
 
 #define RUN 4096 /* bytes between two looks at the room that is left */
 
+/* Room for `size` bytes and a NUL behind those that are there, of which nothing is touched yet; NULL: no memory. */
+static char *room_for(mm_buffer *buffer, size_t size)
+{
+    if (buffer->capacity - buffer->size <= size) {
+        if (mm_buffer_room(buffer, size) == NULL)
+            return NULL;
+        buffer->size -= size;
+    }
+    return buffer->data + buffer->size;
+}
+
 /* Appends what stands at *at, inside of a string, to `text`, without its escapes; *at: then its closing quote. Bytes from
  * 0x80 on are not looked at, but told. */
 static mm_status unescape(mm_json *json, mm_buffer *text, const uint8_t **from, bool *wide, mm_error *err)
@@ -172,7 +183,7 @@ static mm_status unescape(mm_json *json, mm_buffer *text, const uint8_t **from, 
     mm_status status = MM_OK;
     for (;;) {
         size_t left = (size_t)(json->end - at), run = left < RUN ? left : RUN, before = text->size;
-        char *to = mm_buffer_room(text, run + 32);
+        char *to = room_for(text, run + 32);
         if (to == NULL)
             return mm_error_set(err, MM_NO_MEMORY, "%s: out of memory for a string", json->name);
         char *begin = to;

@@ -36,11 +36,11 @@ static inline __attribute__((always_inline)) bool is(const char *key, size_t siz
     return strlen(word) == size && memcmp(key, word, strlen(word)) == 0;
 }
 
-static mm_status skip(mm_json *json, mm_error *err)
+static inline mm_status skip(mm_json *json, mm_error *err)
 {
     const char *text;
     size_t size;
-    return mm_json_skip(json, &text, &size, err);
+    return mm_json_quick_string(json, &text, &size) ? MM_OK : mm_json_skip(json, &text, &size, err);
 }
 
 mm_status mm_elastic_page_new(const mm_elastic_fields *fields, bool keys_only, bool ascending, mm_elastic_page **out,
@@ -356,6 +356,8 @@ static mm_status read_members(mm_elastic_page *page, mm_error *err)
     while (status == MM_OK) {
         unsigned key = *foreseen;
         if (key == HIT_KEYS || !mm_json_quick_key(json, &page->keys[key])) {
+            if (mm_json_quick_end(json))
+                break;
             status = mm_json_next_key(json, &text, &size, &more, err);
             if (status != MM_OK || !more)
                 break;

@@ -38,6 +38,25 @@ static mm_status misfit(mm_elastic_rows_out *r, mm_json *json, const uint8_t *be
     return MM_OK;
 }
 
+/* What most cells hold, short texts and integers; false: nothing was read. */
+static inline bool read_short(mm_json *json, mm_elastic_cell *cell, size_t row)
+{
+    mm_number number;
+    if (cell->how->kind == MM_ELASTIC_TEXT)
+        return mm_json_quick_append(json, &cell->bytes);
+    if (cell->how->kind != MM_ELASTIC_INTEGER || cell->width != sizeof(int64_t))
+        return false;
+    const uint8_t *begin = json->at;
+    if (!mm_json_quick_number(json, &number))
+        return false;
+    int64_t value = number.negative ? -(int64_t)number.digits : (int64_t)number.digits;
+    if (number.integer)
+        memcpy(cell->column->values + row * sizeof(value), &value, sizeof(value));
+    else
+        json->at = begin;
+    return number.integer;
+}
+
 static mm_status read_cell(mm_elastic_rows_out *r, mm_json *json, mm_elastic_cell *cell, mm_error *err)
 {
     bool present = false;
@@ -51,7 +70,7 @@ static mm_status read_cell(mm_elastic_rows_out *r, mm_json *json, mm_elastic_cel
         return skip(json, err);
     const char *name = json->name;
     const uint8_t *begin = json->at;
-    if (cell->how->kind == MM_ELASTIC_TEXT && cell->seen != r->turn && mm_json_quick_append(json, &cell->bytes)) {
+    if (cell->seen != r->turn && read_short(json, cell, r->rows)) {
         cell->seen = r->turn;
         return MM_OK;
     }
@@ -170,10 +189,12 @@ mm_status mm_elastic_rows_object(mm_elastic_rows_out *r, mm_json *json, const mm
     size_t size;
     bool more = true;
     const mm_elastic_node *hint = node->first, **foreseen = &r->foreseen[2 * node->number];
-    mm_status status = mm_json_enter(json, MM_JSON_OBJECT, err);
+    mm_status status = mm_json_quick_enter(json) ? MM_OK : mm_json_enter(json, MM_JSON_OBJECT, err);
     while (status == MM_OK) {
         const mm_elastic_node *child = *foreseen;
         if (child == NULL || !mm_json_quick_key(json, &child->key_text)) {
+            if (mm_json_quick_end(json))
+                break;
             status = mm_json_next_key(json, &key, &size, &more, err);
             if (status != MM_OK || !more)
                 break;

@@ -40,9 +40,7 @@ static mm_status take_integer(mm_json *json, mm_json_kind kind, size_t width, in
 {
     mm_number number;
     const uint8_t *begin = json->at;
-    mm_status status = MM_OK;
-    if (!mm_json_quick_number(json, &number))
-        status = take_number(json, kind, &number, err);
+    mm_status status = take_number(json, kind, &number, err);
     if (status != MM_OK)
         return status;
     unsigned spare = 64 - 8 * (unsigned)width;
