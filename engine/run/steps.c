@@ -1,13 +1,18 @@
 /* Running and recalling the sink's steps. */
 #include "run/steps.h"
 
+#include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "base/log.h"
+#include "run/progress.h"
 
 #define BACKOFF_MS 200
 #define BACKOFF_MAX_MS 10000
@@ -54,6 +59,54 @@ static mm_status call_run(void *context, mm_error *err)
     return call->step->run(call->session->sink, call->collection, call->intent, call->detail, err);
 }
 
+/* ---- a step that takes long says so ---- */
+
+/* An index may be built for hours: somebody watches, and nothing moves. */
+#define TELL_FIRST_MS 10000
+#define TELL_AGAIN_MS 60000
+
+typedef struct teller {
+    const step_call *call;
+    pthread_t thread;
+    sem_t over;
+    bool started;
+} teller;
+
+static void *tell(void *context)
+{
+    teller *t = context;
+    uint64_t began = mm_clock_ms(), due = began + TELL_FIRST_MS;
+    for (;;) {
+        struct timespec at = {(time_t)(due / 1000), (long)(due % 1000) * 1000000};
+        if (sem_clockwait(&t->over, CLOCK_MONOTONIC, &at) == 0)
+            return NULL;
+        if (errno != ETIMEDOUT)
+            continue;
+        char since[16];
+        mm_progress_duration(mm_clock_ms() - began, since);
+        mm_log(MM_LOG_INFO, "%s: %s: under way for %s",
+               t->call->session->collections[t->call->collection].sink.name, t->call->step->name, since);
+        due += TELL_AGAIN_MS;
+    }
+}
+
+static void tell_begin(teller *t, const step_call *call)
+{
+    *t = (teller){.call = call};
+    sem_init(&t->over, 0, 0);
+    t->started = pthread_create(&t->thread, NULL, tell, t) == 0; /* words only: the step goes on without them */
+}
+
+static void tell_end(teller *t)
+{
+    sem_post(&t->over);
+    if (t->started)
+        pthread_join(t->thread, NULL);
+    sem_destroy(&t->over);
+}
+
+/* ---- one step ---- */
+
 static mm_status record(step_call *call, const char *text, bool done, mm_error *err)
 {
     mm_op op = {.kind = MM_OP_STEP, .collection = call->collection, .key = call->step->name, .text = text, .flag = done};
@@ -83,7 +136,10 @@ static mm_status run_step(step_call *call, const mm_step_record *known, mm_error
     if (status != MM_OK)
         return status;
     MM_FAILPOINT("step.started");
+    teller words;
+    tell_begin(&words, call);
     status = mm_steps_retry(call->session, call_run, call, err);
+    tell_end(&words);
     MM_FAILPOINT("step.acted");
     bool skip = status == MM_END;
     if (status == MM_OK || skip)

@@ -145,6 +145,14 @@ def a_window_ends_with_75(kinds):
     finish_and_check(kinds["many"], job)
 
 
+def a_step_that_takes_long_says_so(kinds):
+    job = kinds["flat"].job()
+    process = job.spawn("run", job.file, failpoint="files.publish.written:1:sleep=11000")
+    expect(job.end(process, 40), DONE, "publish: under way for 10s")
+    harness.check_done(job, len(kinds["flat"].columns["id"]))
+    job.remove()
+
+
 def state_none(kinds):
     job = kinds["flat"].job()
     expect(job.go("resume", job.name), USAGE, "no run", "mmresume run")
@@ -324,7 +332,7 @@ def two_files_cannot_share_a_name(kinds):
 
 TESTS = [a_first_signal_ends_with_75_within_20_seconds, a_second_signal_ends_at_once,
          an_echo_of_the_first_signal_is_no_second_one, a_signal_at_any_moment_loses_nothing, a_store_that_never_answers_does_not_hold_up_a_stop,
-         a_window_ends_with_75, state_none, state_done, state_interrupted,
+         a_window_ends_with_75, a_step_that_takes_long_says_so, state_none, state_done, state_interrupted,
          state_failed_by_the_target, state_failed_by_the_verification, state_failed_by_a_changed_source,
          state_cancelled, state_running, a_running_job_is_cancelled_from_another_shell, two_files_cannot_share_a_name]
 
