@@ -59,7 +59,7 @@ mm_status mm_json_next_item(mm_json *json, bool *more, mm_error *err) MM_MUST_US
 
 /* Valid UTF-8, not terminated, may hold NUL; valid until the next string is read. */
 mm_status mm_json_string(mm_json *json, const char **text, size_t *size, mm_error *err) MM_MUST_USE;
-/* The same at the end of `out`, in one pass; unchanged in size where it fails. */
+/* The same at the end of `out`, in one pass; unchanged in size where it fails. Short texts: json_quick.h. */
 mm_status mm_json_string_append(mm_json *json, mm_buffer *out, mm_error *err) MM_MUST_USE;
 mm_status mm_json_number(mm_json *json, mm_number *out, mm_error *err) MM_MUST_USE;
 mm_status mm_json_bool(mm_json *json, bool *out, mm_error *err) MM_MUST_USE;

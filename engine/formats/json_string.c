@@ -113,8 +113,11 @@ static const uint8_t *copy_run(const uint8_t *at, const uint8_t *end, char **to,
     char *out = *to;
     unsigned high = 0;
     bool stopped = false;
+#ifdef __x86_64__
+    if (end - at >= 64 && __builtin_cpu_supports("avx2"))
+        stopped = copy_long(&at, end, &out, &high);
+#endif
 #ifdef __SSE2__
-    const uint8_t *begin = at;
     while (!stopped && end - at >= 16) {
         __m128i block = _mm_loadu_si128((const __m128i *)(const void *)at);
         unsigned mask = mm_json_stops(block);
@@ -124,10 +127,6 @@ static const uint8_t *copy_run(const uint8_t *at, const uint8_t *end, char **to,
         unsigned size = stopped ? (unsigned)__builtin_ctz(mask) : 16;
         at += size;
         out += size;
-#ifdef __x86_64__
-        if (!stopped && at - begin == MM_JSON_SHORT && __builtin_cpu_supports("avx2"))
-            stopped = copy_long(&at, end, &out, &high);
-#endif
     }
 #endif
     for (; !stopped && at < end && *at != '"' && *at != '\\' && *at >= 0x20; at++) {
@@ -249,8 +248,6 @@ mm_status mm_json_string_append(mm_json *json, mm_buffer *out, mm_error *err)
     bool wide = false;
     size_t before = out->size;
     mm_status status = MM_OK;
-    if (mm_json_quick_append(json, out))
-        return MM_OK;
     if (json->at == json->end || *json->at != '"')
         status = mm_json_want(json, MM_JSON_STRING, err);
     if (status != MM_OK)

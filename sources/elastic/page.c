@@ -83,7 +83,7 @@ static mm_status take_count(mm_json *json, uint64_t *out, mm_error *err)
 {
     mm_number number;
     int64_t value = 0;
-    mm_status status = mm_json_number(json, &number, err);
+    mm_status status = mm_json_quick_number(json, &number) ? MM_OK : mm_json_number(json, &number, err);
     if (status == MM_OK && (!mm_number_int64(&number, &value) || value < 0))
         return mm_json_bad(json, number.text, err, "a count is wanted");
     *out = (uint64_t)value;
@@ -305,7 +305,7 @@ static mm_status take_text(mm_json *json, mm_buffer *out, bool *has, mm_error *e
     if (*has)
         return mm_json_bad(json, json->at, err, "a key of a hit stands there twice");
     *has = true;
-    return mm_json_string_append(json, out, err);
+    return mm_json_quick_append(json, out) ? MM_OK : mm_json_string_append(json, out, err);
 }
 
 static mm_status read_hit_value(mm_elastic_page *page, unsigned key, bool *indexed, bool *routed, mm_error *err)

@@ -38,23 +38,25 @@ static mm_status misfit(mm_elastic_rows_out *r, mm_json *json, const uint8_t *be
     return MM_OK;
 }
 
-/* What most cells hold, short texts and integers; false: nothing was read. */
+/* What most cells hold: short texts, and numbers with few digits, which are finite; false: nothing was read. */
 static inline bool read_short(mm_json *json, mm_elastic_cell *cell, size_t row)
 {
     mm_number number;
+    const uint8_t *begin = json->at;
     if (cell->how->kind == MM_ELASTIC_TEXT)
         return mm_json_quick_append(json, &cell->bytes);
-    if (cell->how->kind != MM_ELASTIC_INTEGER || cell->width != sizeof(int64_t))
+    bool integer = cell->how->kind == MM_ELASTIC_INTEGER;
+    if (cell->width != sizeof(int64_t) || (!integer && cell->how->kind != MM_ELASTIC_NUMBER) ||
+        !mm_json_quick_number(json, &number))
         return false;
-    const uint8_t *begin = json->at;
-    if (!mm_json_quick_number(json, &number))
-        return false;
-    int64_t value = number.negative ? -(int64_t)number.digits : (int64_t)number.digits;
-    if (number.integer)
-        memcpy(cell->column->values + row * sizeof(value), &value, sizeof(value));
-    else
+    if (integer && !number.integer) {
         json->at = begin;
-    return number.integer;
+        return false;
+    }
+    int64_t value = number.negative ? -(int64_t)number.digits : (int64_t)number.digits;
+    double real = integer ? 0 : mm_number_double(&number);
+    memcpy(cell->column->values + row * cell->width, integer ? (const void *)&value : &real, cell->width);
+    return true;
 }
 
 static mm_status read_cell(mm_elastic_rows_out *r, mm_json *json, mm_elastic_cell *cell, mm_error *err)

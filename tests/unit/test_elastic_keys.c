@@ -1,4 +1,5 @@
-/* Keys of documents and hits: they are foreseen from the ones before, and whatever comes instead is read as well. */
+/* Keys of documents and hits: they are foreseen from the ones before, and whatever comes instead is read as well. And the
+ * texts of a batch, whose memory goes with it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -128,6 +129,50 @@ static void a_key_of_a_hit_stands_there_once(void **state)
     elastic_close(&f);
 }
 
+static const char *text_of(const mm_batch *batch, const char *name, size_t *size)
+{
+    for (size_t i = 0; i < batch->column_count; i++)
+        if (strcmp(batch->columns[i].field->name, name) == 0)
+            return (const char *)mm_column_at(&batch->columns[i], 0, size);
+    return NULL;
+}
+
+static void a_batch_keeps_its_texts_while_others_are_read(void **state)
+{
+    (void)state;
+    static const char *const sources[] = {"{\"t\":\"the first text, longer than a block of bytes\"}", "{\"t\":\"2nd\"}",
+                                          "{\"t\":\"the third text, longer than the first text is\"}", "{\"t\":\"4th\"}"};
+    static const char *const want[] = {"the first text, longer than a block of bytes", "2nd",
+                                       "the third text, longer than the first text is", "4th"};
+    elastic_fixture f = {.arena = MM_ARENA_INIT};
+    mm_elastic_page *page;
+    mm_elastic_envelope e;
+    mm_elastic_rows rows;
+    mm_batch batches[2] = {{.rows = 0}, {.rows = 0}};
+    mm_buffer answer = MM_BUFFER_INIT;
+    size_t size = 0;
+    elastic_answer(&answer, sources, MM_COUNT(sources));
+    assert_int_equal(elastic_fields(&f, "{\"t\":{\"type\":\"text\"}}", NULL, NULL), MM_OK);
+    assert_int_equal(mm_elastic_page_new(f.fields, false, true, &page, &f.err), MM_OK);
+    assert_int_equal(mm_elastic_page_begin(page, "p", answer.data, answer.size, UINT64_MAX, &e, &f.err), MM_OK);
+    for (size_t i = 0; i < MM_COUNT(sources); i++) {
+        mm_batch *batch = &batches[i % 2], *other = &batches[(i + 1) % 2];
+        mm_batch_reset(batch);
+        assert_int_equal(mm_elastic_page_next(page, 1, 1 << 20, batch, &rows, &f.err), MM_OK);
+        assert_memory_equal(text_of(batch, "t", &size), want[i], strlen(want[i]));
+        assert_int_equal(size, strlen(want[i]));
+        if (i > 0)
+            assert_memory_equal(text_of(other, "t", &size), want[i - 1], strlen(want[i - 1]));
+    }
+    mm_elastic_page_free(page);
+    assert_memory_equal(text_of(&batches[0], "t", &size), want[2], strlen(want[2]));
+    assert_memory_equal(text_of(&batches[1], "t", &size), want[3], strlen(want[3]));
+    mm_batch_free(&batches[0]);
+    mm_batch_free(&batches[1]);
+    mm_buffer_free(&answer);
+    elastic_close(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -135,6 +180,7 @@ int main(void)
         cmocka_unit_test(a_reject_leaves_nothing_behind),
         cmocka_unit_test(keys_of_a_hit_may_stand_in_any_order),
         cmocka_unit_test(a_key_of_a_hit_stands_there_once),
+        cmocka_unit_test(a_batch_keeps_its_texts_while_others_are_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
