@@ -154,6 +154,34 @@ static void a_string_is_appended_as_it_is_read(void **state)
     assert_true(bad > 100 && bad < 3900);
 }
 
+static void a_short_text_is_taken_only_as_it_is(void **state)
+{
+    (void)state;
+    for (size_t length = 0; length < 40; length++)
+        for (size_t at = 0; at <= length; at++) /* at == length: the text is plain */
+            for (int byte = 0; byte < 256; byte++) {
+                char text[128];
+                mm_json json;
+                mm_buffer out = MM_BUFFER_INIT;
+                memset(text, ' ', sizeof(text));
+                memset(text + 1, 'a', length);
+                text[0] = text[length + 1] = '"';
+                text[at + 1] = at < length ? (char)byte : '"';
+                bool plain = at == length || byte == '"' || (byte >= 0x20 && byte < 0x80 && byte != '\\');
+                size_t size = byte == '"' && at < length ? at : length;
+                mm_json_open(&json, "t", text, sizeof(text));
+                assert_false(mm_json_quick_append(&json, &out)); /* there is no room yet */
+                mm_buffer_append(&out, "b", 1);
+                bool taken = mm_json_quick_append(&json, &out);
+                if (taken != (plain && size < MM_JSON_SHORT) || out.size != (taken ? 1 + size : 1) ||
+                    json.at - json.start != (taken ? (ptrdiff_t)size + 2 : 0) || out.data[out.size] != '\0' ||
+                    (taken && memcmp(out.data + 1, text + 1, size) != 0))
+                    fail_msg("%zu bytes, of which %zu is %d", length, at, byte);
+                mm_buffer_free(&out);
+                mm_json_close(&json);
+            }
+}
+
 /* Whether the key that comes first, and the same one behind a comma, is taken for `name`. */
 static bool foreseen(const char *name, size_t size, const char *text, bool first)
 {
@@ -201,6 +229,7 @@ int main(void)
         cmocka_unit_test(deep_nesting_is_bounded_in_the_quick_way_too),
         cmocka_unit_test(numbers_are_the_same_in_the_quick_way),
         cmocka_unit_test(a_string_is_appended_as_it_is_read),
+        cmocka_unit_test(a_short_text_is_taken_only_as_it_is),
         cmocka_unit_test(a_key_is_foreseen_only_as_it_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
