@@ -446,7 +446,11 @@ static mm_status name_difference(mm_session *session, const mm_verdict *verdict,
     return mm_error_set(err, MM_MISMATCH,
                         "verification: %" PRIu64 " rows differ (source %" PRIu64 ", target %" PRIu64
                         ")%s; `mmresume %s %s%s", verdict->mismatches, verdict->source_rows, verdict->target_rows, written,
-                        repairs ? "resume" : "reset", name, repairs ? " --repair` writes them again" : "`, then run it again");
+                        repairs ? "resume" : "reset", name,
+                        !repairs ? "`, then run it again"
+                        : verdict->target_rows > verdict->source_rows
+                            ? " --repair` writes them again; rows of keys that the source never had are others', and stay"
+                            : " --repair` writes them again");
 }
 
 mm_status mm_verify_run(mm_session *session, mm_verify_mode mode, mm_verdict *verdict, mm_error *err)

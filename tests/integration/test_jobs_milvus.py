@@ -330,7 +330,9 @@ def rows_changed_lost_and_doubled_behind_its_back_are_named_and_repaired(work):
     work.insert(name, [44], work.vectors[44:45])
     repaired(work, name, "primary key 44 stands 2 times")
     work.insert(name, [10**9], work.vectors[:1])
-    work.fails(DATA, [str(ROWS + 1)], "verify", name, "--full")
+    for command in (["verify", name, "--full"], ["resume", name, "--repair"]):
+        work.fails(DATA, [str(ROWS + 1), "rows of keys that the source never had are others', and stay"], *command)
+    assert work.count(name) == ROWS + 1
     work.client.delete(name, ids=[10**9])
     work.call("verify", name, "--full")
     work.ended(name)
