@@ -1,40 +1,11 @@
 /* mmresume status: a table or one JSON object; --watch draws it again every second until no run goes
  * on any more. */
-#include <cjson/cJSON.h>
 #include <stdint.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "cli/commands.h"
-
-static bool goes_on(const cJSON *job)
-{
-    const char *state = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(job, "state"));
-    return state && (strcmp(state, "running") == 0 || strcmp(state, "planned") == 0);
-}
-
-/* Whether any of the jobs that were asked for is still being worked on. */
-static mm_status is_running(const mm_run_args *run, bool *running, mm_error *err)
-{
-    mm_buffer text = MM_BUFFER_INIT;
-    mm_run_args as_json = *run;
-    as_json.json = true;
-    bool any = false;
-    mm_status status = mm_run_status(&as_json, &text, err);
-    cJSON *root = status == MM_OK ? cJSON_ParseWithLength(text.data, text.size) : NULL;
-    if (status == MM_OK && root == NULL)
-        status = mm_error_set(err, MM_BUG, "the status is no JSON");
-    const cJSON *jobs = cJSON_GetObjectItemCaseSensitive(root, "jobs"), *job;
-    any = goes_on(root);
-    cJSON_ArrayForEach(job, jobs) any = any || goes_on(job);
-    cJSON_Delete(root);
-    mm_buffer_free(&text);
-    if (status == MM_OK)
-        *running = any;
-    return status;
-}
 
 /* Rows that the text takes on the terminal: a line that is wider than it takes several. */
 static size_t rows_on_screen(const mm_buffer *text)
@@ -82,7 +53,7 @@ mm_status mm_cmd_status(const mm_cli_args *args, mm_error *err)
     for (;;) {
         /* asked before the picture is drawn, so that the last picture shows the end */
         if (watch)
-            status = is_running(&request.run, &running, err);
+            status = mm_run_at_work(&request.run, &running, err);
         if (status == MM_OK)
             status = draw(&request.run, &drawn, err);
         if (status != MM_OK || !running)

@@ -30,6 +30,8 @@ mm_status mm_run_verify(const mm_run_args *args, mm_error *err);
 /* Text or JSON into out. */
 mm_status mm_run_plan(const mm_run_args *args, mm_buffer *out, mm_error *err);
 mm_status mm_run_status(const mm_run_args *args, mm_buffer *out, mm_error *err);
+/* Whether a process works on the job, or without a name on any. */
+mm_status mm_run_at_work(const mm_run_args *args, bool *out, mm_error *err);
 /* Asks the running process to cancel and waits until it has, or cancels an unfinished run. */
 mm_status mm_run_cancel(const mm_run_args *args, mm_error *err);
 mm_status mm_run_reset(const mm_run_args *args, mm_error *err);

@@ -200,7 +200,7 @@ static void add_details(mm_buffer *out, const char *dir, const job_view *view)
         mm_buffer_printf(out, "rejects: %s/%s.rejects.ndjson\n", dir, view->name);
     if (view->running)
         return;
-    if (state == MM_RUN_INTERRUPTED)
+    if (state == MM_RUN_INTERRUPTED || state == MM_RUN_PLANNED)
         mm_buffer_printf(out, "next: `mmresume resume %s` goes on from the last savepoint\n", view->name);
     else if (state == MM_RUN_FAILED && run->verdict.state != MM_VERDICT_DIFFERENT) /* else the error says what helps */
         mm_buffer_printf(out, "next: mend the cause and `mmresume resume %s`, or `mmresume reset %s`\n", view->name,
@@ -263,4 +263,19 @@ static mm_status all_status(const mm_run_args *args, mm_buffer *out, mm_error *e
 mm_status mm_run_status(const mm_run_args *args, mm_buffer *out, mm_error *err)
 {
     return args->job_name ? one_status(args, out, err) : all_status(args, out, err);
+}
+
+mm_status mm_run_at_work(const mm_run_args *args, bool *out, mm_error *err)
+{
+    mm_arena arena = MM_ARENA_INIT;
+    const char **names = NULL;
+    size_t count = 0;
+    mm_status status = MM_OK;
+    *out = args->job_name && mm_store_holder(args->state_dir, args->job_name) != 0;
+    if (args->job_name == NULL)
+        status = mm_store_list(args->state_dir, &arena, &names, &count, err);
+    for (size_t i = 0; i < count; i++)
+        *out = *out || mm_store_holder(args->state_dir, names[i]) != 0;
+    mm_arena_free(&arena);
+    return status;
 }

@@ -348,6 +348,8 @@ class Cli(unittest.TestCase):
         result = self.fails(5, "the same command with --or-resume", "run", "job.yaml")
         self.assertNotIn("mmresume resume", result.stderr)
         self.assertIn("no run has begun", self.succeeds("status", "job"))
+        self.assertIn("no run has begun", self.succeeds("status", "job", "--watch"))  # and does not wait for one
+        self.succeeds("status", "--watch")
         self.fails(5, "127.0.0.1", "run", "job.yaml", "--or-resume")
 
     def test_an_interrupted_dump_names_its_own_job(self):
