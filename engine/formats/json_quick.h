@@ -92,31 +92,36 @@ static inline bool mm_json_quick_string(mm_json *json, const char **text, size_t
 /* The same for one of less than MM_JSON_SHORT bytes, to the end of `out`. */
 static inline bool mm_json_quick_append(mm_json *json, mm_buffer *out)
 {
-#ifdef __SSE2__
     const uint8_t *at = json->at;
-    if (json->end - at <= MM_JSON_SHORT || out->capacity - out->size <= MM_JSON_SHORT || *at != '"')
+    unsigned size = 0;
+    if (json->end - at <= MM_JSON_SHORT || out->capacity - out->size <= MM_JSON_SHORT || *at++ != '"')
         return false;
-    const __m128i *from = (const __m128i *)(const void *)(at + 1);
-    __m128i *to = (__m128i *)(void *)(out->data + out->size);
+    char *to = out->data + out->size;
+#ifdef __SSE2__
+    const __m128i *from = (const __m128i *)(const void *)at;
     __m128i low = _mm_loadu_si128(from), high = _mm_loadu_si128(from + 1);
     uint32_t stops = mm_json_stops(low) | mm_json_stops(high) << 16;
     uint32_t wide = (uint32_t)_mm_movemask_epi8(low) | (uint32_t)_mm_movemask_epi8(high) << 16;
     if (stops == 0 || (wide & (stops ^ (stops - 1))) != 0)
         return false;
-    unsigned size = (unsigned)__builtin_ctz(stops);
-    if (at[1 + size] != '"')
+    size = (unsigned)__builtin_ctz(stops);
+#else
+    while (size < MM_JSON_SHORT && at[size] >= 0x20 && at[size] < 0x80 && at[size] != '"' && at[size] != '\\')
+        size++;
+#endif
+    if (size == MM_JSON_SHORT || at[size] != '"')
         return false;
-    _mm_storeu_si128(to, low);
-    _mm_storeu_si128(to + 1, high);
+#ifdef __SSE2__
+    _mm_storeu_si128((__m128i *)(void *)to, low);
+    _mm_storeu_si128((__m128i *)(void *)(to + 16), high);
+#else
+    memcpy(to, at, size);
+#endif
+    to[size] = '\0';
     out->size += size;
-    out->data[out->size] = '\0';
-    json->at = at + size + 2;
+    json->at = at + size + 1;
     json->first = false;
     return true;
-#else
-    (void)json, (void)out;
-    return false;
-#endif
 }
 
 /* Digits from *at on, at most 16 (more may follow), added to *value; 16 bytes are there. */
