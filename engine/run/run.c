@@ -281,6 +281,12 @@ static mm_status ask_to_cancel(const mm_run_args *args, mm_error *err)
     return status;
 }
 
+static void say_cancelled(const mm_session *session)
+{
+    mm_log(MM_LOG_INFO, "run %u of `%s` is cancelled; rows that were written stay in the target", session->run.run,
+           session->record.name);
+}
+
 static mm_status cancel_open(mm_session *session, mm_error *err)
 {
     if (!is_unfinished(session->run.state)) {
@@ -299,7 +305,7 @@ static mm_status cancel_open(mm_session *session, mm_error *err)
     mm_error_set(err, MM_CANCELLED, "cancelled by `mmresume cancel`");
     mm_execute_record_end(session, MM_CANCELLED, err);
     mm_error_clear(err);
-    mm_log(MM_LOG_INFO, "run %u of `%s` is cancelled", session->run.run, session->record.name);
+    say_cancelled(session);
     return MM_OK;
 }
 
@@ -319,7 +325,7 @@ mm_status mm_run_cancel(const mm_run_args *args, mm_error *err)
         if (status == MM_OK) {
             forget_cancel(&session);
             if (asked && session.run.state == MM_RUN_CANCELLED)
-                mm_log(MM_LOG_INFO, "run %u of `%s` is cancelled", session.run.run, session.record.name);
+                say_cancelled(&session);
             else
                 status = cancel_open(&session, err);
         }

@@ -231,6 +231,7 @@ static mm_status all_status(const mm_run_args *args, mm_buffer *out, mm_error *e
     const char **names = NULL;
     size_t count = 0, shown = 0;
     mm_status status = mm_store_list(args->state_dir, &arena, &names, &count, err);
+    int width = name_width(names, count);
     mm_buffer_printf(out, args->json ? "{\"jobs\":[" : "");
     for (size_t i = 0; i < count; i++) {
         job_view view;
@@ -246,11 +247,11 @@ static mm_status all_status(const mm_run_args *args, mm_buffer *out, mm_error *e
         if (shown++ > 0)
             mm_buffer_printf(out, args->json ? "," : "");
         else if (!args->json)
-            add_header(out, name_width(names, count));
+            add_header(out, width);
         if (args->json)
             add_json(out, &view);
         else
-            add_row(out, &view, name_width(names, count));
+            add_row(out, &view, width);
     }
     if (args->json)
         mm_buffer_printf(out, "]}\n");
