@@ -1,10 +1,14 @@
-"""200,000 documents with a vector of 128 dimensions and some scalars, in 5 shards of a real Elasticsearch 8, to `files`
+"""600,000 documents with a vector of 128 dimensions and some scalars, in 5 shards of a real Elasticsearch 8, to `files`
 as Parquet: mmresume against curl, which sends the same requests again with the same parallelism and throws the replies away;
 and its processor time against the Python client's helpers.scan into NumPy arrays. Alternating.
 Bars: rows/s >= 0.85 x curl's (wall <= 1.18 x), CPU <= 0.2 x, medians.
 
-    python3 bench/elastic.py [--rows 200000] [--dim 128] [--pairs 5] [--dir FOLDER]"""
+Where the server leaves no processor free, each second of ours is taken from it: --apart 1 gives the server one processor and
+the clients another, as if it stood elsewhere.
 
+    python3 bench/elastic.py [--rows 600000] [--dim 128] [--pairs 5] [--apart 0] [--dir FOLDER]"""
+
+import contextlib
 import json
 import os
 import resource
@@ -116,12 +120,25 @@ def scan(node, wanted):
     return json.loads(made.stdout)
 
 
+def part(group):
+    """The server's processes to the first processor, this one and those that it starts to the second."""
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(ProcessLookupError):
+            if os.getpgid(int(pid)) == group:
+                for thread in os.listdir(f"/proc/{pid}/task"):
+                    os.sched_setaffinity(int(thread), {0})
+    os.sched_setaffinity(0, {1})
+    print("the server has processor 0, the clients have processor 1", flush=True)
+
+
 def main():
-    wanted = arguments(__doc__, rows=200000, dim=128, pairs=5)
+    wanted = arguments(__doc__, rows=600000, dim=128, pairs=5, apart=0)
     say_machine()
     walls, cpus, rates = [], [], []
     with Folder(wanted.dir) as folder, elastic_servers.Node("elasticsearch-8", java="") as node:
         fill(node.client(), wanted.rows, wanted.dim)
+        if wanted.apart:
+            part(node.process.pid)
         parallel = record(wanted, folder, node)
         curl(folder, parallel)  # the server's code is compiled, its files are in memory
         for turn in range(wanted.pairs):
