@@ -286,9 +286,19 @@ mm_status mm_execute(mm_session *session, bool resumed, bool repaired, mm_error 
     return status;
 }
 
+/* Only a verdict changes what a run is: one that is done stays so when its verification cannot be made or ended. */
+static void end_verification(mm_session *session, const mm_verdict *verdict, mm_status status, const mm_error *err)
+{
+    if (status == MM_OK || verdict->state == MM_VERDICT_DIFFERENT)
+        mm_execute_record_end(session, status, err);
+    else
+        mm_log(MM_LOG_WARN, "nothing is proven: run %u of `%s` stays as it was; `mmresume verify %s` tries again",
+               session->run.run, session->record.name, session->record.name);
+}
+
 mm_status mm_execute_verify(mm_session *session, mm_verify_mode mode, mm_error *err)
 {
-    mm_verdict verdict;
+    mm_verdict verdict = {.state = MM_VERDICT_NONE};
     mm_status status = mm_steps_recall(session, err);
     if (status == MM_OK)
         status = check_targets(session, err);
@@ -300,7 +310,7 @@ mm_status mm_execute_verify(mm_session *session, mm_verify_mode mode, mm_error *
         status = mm_steps_run(session, MM_STEP_FINISH, true, err);
     if (status == MM_OK)
         status = mm_session_phase(session, "done", err);
-    mm_execute_record_end(session, status, err);
+    end_verification(session, &verdict, status, err);
     if (status == MM_OK)
         say_verdict(session);
     return status;
