@@ -204,7 +204,8 @@ static const mm_command commands[] = {
      .summary = "prove again that the target equals the source",
      .help = "Verifies the last run of the job as its file asks, or in full. A difference exits "
              "with 4 and names the first rows; `mmresume resume JOB --repair` writes them again, "
-             "and removes those that a source which is written to has lost since."},
+             "and removes those that a source which is written to has lost since. Where nothing can be "
+             "proven (a server is away, the command is stopped), the run stays what it was."},
     {.name = "cancel", .operand = "JOB", .operands_min = 1, .operands_max = 1, .hint = MM_HINT_JOB,
      EXAMPLES(cancel_examples), .run = mm_cmd_cancel,
      .summary = "end a run for good",
