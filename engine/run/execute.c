@@ -286,19 +286,25 @@ mm_status mm_execute(mm_session *session, bool resumed, bool repaired, mm_error 
     return status;
 }
 
-/* Only a verdict changes what a run is: one that is done stays so when its verification cannot be made or ended. */
-static void end_verification(mm_session *session, const mm_verdict *verdict, mm_status status, const mm_error *err)
+/* A verification that did not come to its end proves nothing: the run is again what it was before. */
+static void take_back(mm_session *session, const mm_run_record *before)
 {
-    if (status == MM_OK || verdict->state == MM_VERDICT_DIFFERENT)
-        mm_execute_record_end(session, status, err);
-    else
-        mm_log(MM_LOG_WARN, "nothing is proven: run %u of `%s` stays as it was; `mmresume verify %s` tries again",
-               session->run.run, session->record.name, session->record.name);
+    mm_error ignored = MM_ERROR_INIT;
+    mm_op ops[] = {{.kind = MM_OP_PHASE, .text = before->phase},
+                   {.kind = MM_OP_RUN, .state = before->state, .text = before->error, .exit_code = before->exit_code,
+                    .finished_ms = before->finished_ms, .verdict = &before->verdict}};
+    MM_FAILPOINT("verify.taken_back");
+    if (mm_session_apply(session, ops, MM_COUNT(ops), &ignored) != MM_OK)
+        mm_log(MM_LOG_WARN, "the verdict of before could not be recorded: %s", ignored.text);
+    mm_log(MM_LOG_WARN, "nothing is proven: run %u of `%s` stays as it was; `mmresume verify %s` tries again", before->run,
+           session->record.name, session->record.name);
 }
 
 mm_status mm_execute_verify(mm_session *session, mm_verify_mode mode, mm_error *err)
 {
-    mm_verdict verdict = {.state = MM_VERDICT_NONE};
+    mm_verdict verdict;
+    const mm_run_record before = session->run;
+    session->run.phase = "after";
     mm_status status = mm_steps_recall(session, err);
     if (status == MM_OK)
         status = check_targets(session, err);
@@ -310,7 +316,11 @@ mm_status mm_execute_verify(mm_session *session, mm_verify_mode mode, mm_error *
         status = mm_steps_run(session, MM_STEP_FINISH, true, err);
     if (status == MM_OK)
         status = mm_session_phase(session, "done", err);
-    end_verification(session, &verdict, status, err);
+    mm_run_state end = end_state(status);
+    if (end == MM_RUN_INTERRUPTED || end == MM_RUN_CANCELLED)
+        take_back(session, &before);
+    else
+        mm_execute_record_end(session, status, err);
     if (status == MM_OK)
         say_verdict(session);
     return status;

@@ -256,10 +256,8 @@ mm_status mm_run_verify(const mm_run_args *args, mm_error *err)
     mm_verify_mode mode = status != MM_OK ? MM_VERIFY_NONE : args->full ? MM_VERIFY_FULL : session.job->verify;
     if (status == MM_OK)
         status = mm_session_check_verify(&session, mode, err);
-    if (status == MM_OK) {
-        session.run.phase = "after";
+    if (status == MM_OK)
         status = mm_execute_verify(&session, mode == MM_VERIFY_NONE ? MM_VERIFY_COUNT : mode, err);
-    }
     mm_session_close(&session);
     return status;
 }

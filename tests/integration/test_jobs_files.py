@@ -238,17 +238,6 @@ def files_that_were_damaged_behind_its_back_turn_the_verification_red(work):
     check_object(status)
 
 
-def a_verification_that_cannot_be_made_leaves_the_run_as_it_was(work):
-    work.call("run", work.make("away"))
-    os.rename(work.path("away", "products"), work.path("elsewhere"))
-    ended = work.call("verify", "away", code=CONFIG)
-    assert "stays as it was" in ended.err, ended.err
-    work.ended("away", "done", "equal")
-    os.rename(work.path("elsewhere"), work.path("away", "products"))
-    work.call("verify", "away", "--full")
-    work.ended("away", "done", "equal")
-
-
 def a_target_that_is_not_there_ends_the_run_within_its_patience(work):
     target = {"driver": "milvus", "endpoint": f"http://127.0.0.1:{servers.free_port()}"}
     file = work.job("dead", "products.index", target, limits={"patience": "3s"})
@@ -280,7 +269,6 @@ CHECKS = [
     another_file_under_the_same_job_name_is_refused,
     a_job_appends_to_nothing_skips_and_overwrites_only_when_asked,
     files_that_were_damaged_behind_its_back_turn_the_verification_red,
-    a_verification_that_cannot_be_made_leaves_the_run_as_it_was,
     a_target_that_is_not_there_ends_the_run_within_its_patience,
     a_target_folder_that_cannot_be_written_is_named,
 ]

@@ -188,6 +188,27 @@ def state_done(kinds):
     job.remove()
 
 
+def a_verification_that_does_not_end_leaves_the_run_as_it_was(kinds):
+    kind = kinds["replacing"]
+    job = kind.job()
+    kind.before(job)
+    expect(job.start(), DONE)
+    first = state(job, "done", run=1)
+    for hit in (1, 3):
+        ended = expect(job.go("verify", job.name, failpoint=f"store.apply.before_commit:{hit}:error"), harness.UNAVAILABLE)
+        if "stays as it was" not in ended.err or state(job, "done", run=1) != first:
+            raise Wrong(f"{ended!r} {job.status()} instead of {first}")
+    ended = job.go("verify", job.name, failpoint="store.apply.before_commit:3:error,verify.taken_back:1:kill")
+    if ended.code != harness.KILLED:
+        raise Wrong(f"{ended!r}")
+    state(job, "interrupted", run=1)  # its verdict stood already: only its last steps are left
+    expect(job.resume(), DONE)
+    if state(job, "done", run=1)["verdict"] != first["verdict"]:
+        raise Wrong(f"{job.status()} instead of {first}")
+    expect(job.start(), DONE)
+    job.remove()
+
+
 def state_interrupted(kinds):
     kind = kinds["many"]
     for how in ("crash", "75", "5"):
@@ -332,7 +353,8 @@ def two_files_cannot_share_a_name(kinds):
 
 TESTS = [a_first_signal_ends_with_75_within_20_seconds, a_second_signal_ends_at_once,
          an_echo_of_the_first_signal_is_no_second_one, a_signal_at_any_moment_loses_nothing, a_store_that_never_answers_does_not_hold_up_a_stop,
-         a_window_ends_with_75, a_step_that_takes_long_says_so, state_none, state_done, state_interrupted,
+         a_window_ends_with_75, a_step_that_takes_long_says_so, state_none, state_done,
+         a_verification_that_does_not_end_leaves_the_run_as_it_was, state_interrupted,
          state_failed_by_the_target, state_failed_by_the_verification, state_failed_by_a_changed_source,
          state_cancelled, state_running, a_running_job_is_cancelled_from_another_shell, two_files_cannot_share_a_name]
 
